@@ -1,0 +1,4 @@
+from .resnet import TorchvisionResNet
+from .tiny_resnet import TinyResNet
+
+__all__ = ['TinyResNet', 'TorchvisionResNet']

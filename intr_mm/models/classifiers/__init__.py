@@ -1,0 +1,3 @@
+from .intr import INTRClassifier
+
+__all__ = ['INTRClassifier']

@@ -1,0 +1,163 @@
+from typing import List, Optional, Sequence, Tuple, Union
+
+from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..necks import INTREncoder
+from ..utils import make_padding_mask
+
+
+@MODELS.register_module()
+class INTRClassifier(ImageClassifier):
+    """Image classifier that carries padding masks and gives attention.
+
+    It behaves as :class:`mmpretrain.models.ImageClassifier`, and takes images
+    of different sizes in one batch: the sizes that
+    :class:`INTRDataPreprocessor` records become the padding mask of neck and
+    head.
+
+    Args:
+        backbone (dict): Config of the backbone.
+        neck (dict, optional): Config of the neck, usually
+            :class:`INTREncoder`. Defaults to None.
+        head (dict, optional): Config of the head, usually :class:`INTRHead`.
+            Defaults to None.
+        test_cfg (dict, optional): ``attention=dict(classes=..., layer=-1)``
+            makes predictions carry attention maps, for evaluators that need
+            them; see :meth:`INTRHead.predict`. Defaults to None.
+        data_preprocessor (dict, optional): Config of the preprocessor; its
+            type defaults to :class:`INTRDataPreprocessor`.
+        **kwargs: Other arguments of ``ImageClassifier``.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: Optional[dict] = None,
+                 head: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 **kwargs) -> None:
+        if data_preprocessor is None or isinstance(data_preprocessor, dict):
+            data_preprocessor = dict(data_preprocessor or {})
+            data_preprocessor.setdefault('type', 'INTRDataPreprocessor')
+        super().__init__(
+            backbone,
+            neck=neck,
+            head=head,
+            data_preprocessor=data_preprocessor,
+            **kwargs)
+        self.test_cfg = test_cfg or {}
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: Optional[List[DataSample]] = None,
+                mode: str = 'tensor'):
+        """The unified entry; see ``ImageClassifier.forward``.
+
+        Args:
+            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
+            data_samples (list[DataSample], optional): Labels and sizes.
+            mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
+
+        Returns:
+            Logits (B, C), a dict of losses, or a list of data samples.
+        """
+        if mode == 'tensor' and self.with_head:
+            feats, mask = self._extract(inputs, data_samples)
+            return self.head(feats, padding_mask=mask)
+        return super().forward(inputs, data_samples, mode=mode)
+
+    def extract_feat(self,
+                     inputs: Tensor,
+                     stage: str = 'neck',
+                     data_samples: Optional[List[DataSample]] = None):
+        """Extract features; see ``ImageClassifier.extract_feat``.
+
+        Args:
+            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
+            stage (str): ``'backbone'``, ``'neck'`` or ``'pre_logits'``.
+            data_samples (list[DataSample], optional): Sizes of the images.
+
+        Returns:
+            tuple[Tensor] | Tensor: Features of the stage.
+        """
+        if stage == 'neck':
+            return self._extract(inputs, data_samples)[0]
+        if stage == 'pre_logits':
+            return self.head.pre_logits(self._extract(inputs, data_samples)[0])
+        return super().extract_feat(inputs, stage=stage)
+
+    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
+        """Losses of a batch.
+
+        Args:
+            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
+            data_samples (list[DataSample]): Labels and sizes.
+
+        Returns:
+            dict[str, Tensor]: The loss components.
+        """
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.loss(feats, data_samples, padding_mask=mask)
+
+    def predict(self,
+                inputs: Tensor,
+                data_samples: Optional[List[DataSample]] = None,
+                **kwargs) -> List[DataSample]:
+        """Predictions of a batch, with attention if ``test_cfg`` asks.
+
+        Args:
+            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
+            data_samples (list[DataSample], optional): Labels and sizes.
+            **kwargs: Passed to :meth:`INTRHead.predict`.
+
+        Returns:
+            list[DataSample]: See :meth:`INTRHead.predict`.
+        """
+        feats, mask = self._extract(inputs, data_samples)
+        kwargs.setdefault('attention', self.test_cfg.get('attention'))
+        return self.head.predict(
+            feats, data_samples, padding_mask=mask, **kwargs)
+
+    def get_attention(self,
+                      inputs: Tensor,
+                      data_samples: Optional[List[DataSample]] = None,
+                      classes: Union[Tensor, Sequence[int], None] = None,
+                      layer: int = -1) -> Tensor:
+        """Cross-attention weights: where classes look.
+
+        Args:
+            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
+            data_samples (list[DataSample], optional): Sizes of the images.
+            classes (Tensor | Sequence, optional): K class indices, the same
+                for all images, or (B, K) of them. Defaults to None, all.
+            layer (int): Decoder layer. Defaults to -1, the last.
+
+        Returns:
+            Tensor: float32 of shape (B, K, heads, h, w) on the h x w feature
+            grid of the padded batch. Each map sums to 1 and is exactly 0
+            where a cell is padding.
+        """
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.get_attention(
+            feats, classes=classes, layer=layer, padding_mask=mask)
+
+    def _extract(
+        self, inputs: Tensor, data_samples: Optional[List[DataSample]]
+    ) -> Tuple[Tuple[Tensor, ...], Optional[Tensor]]:
+        """Features for the head and the padding mask on their grid."""
+        feats = self.backbone(inputs)
+        mask = self._mask(feats, data_samples)
+        if isinstance(self.neck, INTREncoder):
+            feats = self.neck(feats, padding_mask=mask)
+        elif self.with_neck:
+            feats = self.neck(feats)
+            mask = self._mask(feats, data_samples)
+        return feats, mask
+
+    @staticmethod
+    def _mask(feats, data_samples) -> Optional[Tensor]:
+        last = feats if isinstance(feats, Tensor) else feats[-1]
+        return make_padding_mask(data_samples, last)

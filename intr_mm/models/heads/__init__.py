@@ -1,0 +1,3 @@
+from .intr_head import INTRHead
+
+__all__ = ['INTRHead']

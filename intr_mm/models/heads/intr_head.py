@@ -1,0 +1,241 @@
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ..layers import INTRTransformerDecoder, detr_layer_cfg
+from ..utils import (last_feature_map, select_classes, valid_grid,
+                     xavier_init_matrices)
+
+
+@MODELS.register_module()
+class INTRHead(ClsHead):
+    """Head of INTR: each class looks for itself by cross-attention.
+
+    One learnable query per class starts from zeros, passes DETR's decoder and
+    is scored by one presence vector that all classes share. As the scorer
+    cannot tell the classes apart, their attention has to: the cross-attention
+    is the explanation.
+
+    Paper: `A Simple Interpretable Transformer for Fine-Grained Image
+    Classification and Analysis <https://arxiv.org/abs/2311.04157>`_, Sec. 3.
+
+    Args:
+        num_classes (int): Number of classes ``C``, one query each.
+        embed_dims (int): Width ``D`` of the tokens. Defaults to 256.
+        num_layers (int): Number of decoder layers, at least 1. Defaults to 6.
+        num_heads (int): Number of attention heads. Defaults to 8.
+        feedforward_channels (int): Hidden width of the feed-forward networks.
+            Defaults to 2048.
+        dropout (float): Dropout probability. Defaults to 0.1.
+        in_channels (int, optional): Channels of the incoming feature map, if
+            the head shall bring it to ``embed_dims`` by a 1x1 convolution.
+            None, as behind :class:`INTREncoder`, takes the map as it is.
+            Defaults to None.
+        loss (dict): Config of the classification loss.
+            Defaults to ``dict(type='CrossEntropyLoss', loss_weight=1.0)``.
+        **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of
+            :class:`mmpretrain.models.ClsHead`.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 embed_dims: int = 256,
+                 num_layers: int = 6,
+                 num_heads: int = 8,
+                 feedforward_channels: int = 2048,
+                 dropout: float = 0.1,
+                 in_channels: Optional[int] = None,
+                 loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
+                 **kwargs) -> None:
+        super().__init__(loss=loss, **kwargs)
+        for name, value in (('num_classes', num_classes), ('num_layers',
+                                                           num_layers)):
+            if value < 1:
+                raise ValueError(f'INTRHead needs {name} >= 1, got {value}.')
+        self.num_classes = num_classes
+        self.embed_dims = embed_dims
+        self.in_channels = in_channels
+        self.input_proj = None
+        if in_channels is not None:
+            self.input_proj = nn.Conv2d(in_channels, embed_dims, 1)
+        self.query_embed = nn.Embedding(num_classes, embed_dims)
+        self.decoder = INTRTransformerDecoder(
+            num_layers,
+            detr_layer_cfg(embed_dims, num_heads, feedforward_channels,
+                           dropout, ('self_attn_cfg', 'cross_attn_cfg')))
+        self.presence_vector = nn.Linear(embed_dims, 1)
+
+    def init_weights(self) -> None:
+        """Xavier for decoder and presence vector, as DETR and INTR."""
+        # Before super(), which may load pretrained weights over it.
+        xavier_init_matrices(self.decoder)
+        xavier_init_matrices(self.presence_vector)
+        nn.init.zeros_(self.presence_vector.bias)
+        super().init_weights()
+
+    def pre_logits(self, feats: Tuple[Tensor, ...]) -> Tensor:
+        """The feature map the classes look at.
+
+        Args:
+            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+
+        Returns:
+            Tensor: The memory, shape (B, D, H, W).
+        """
+        if self.input_proj is None:
+            return last_feature_map(feats, self.embed_dims, 'INTRHead')
+        return self.input_proj(
+            last_feature_map(feats, self.in_channels, 'INTRHead'))
+
+    def forward(self,
+                feats: Tuple[Tensor, ...],
+                padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Score every class.
+
+        Args:
+            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
+                where a cell is padding. None means that none is.
+
+        Returns:
+            Tensor: Logits of shape (B, C).
+        """
+        return self._decode(self.pre_logits(feats), padding_mask)[0]
+
+    def loss(self,
+             feats: Tuple[Tensor, ...],
+             data_samples: List[DataSample],
+             padding_mask: Optional[Tensor] = None,
+             **kwargs) -> dict:
+        """Classification loss; see :meth:`ClsHead.loss`.
+
+        Args:
+            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+            data_samples (list[DataSample]): With ``gt_label`` or ``gt_score``.
+            padding_mask (Tensor, optional): Bool of shape (B, H, W).
+            **kwargs: Passed to the loss module.
+
+        Returns:
+            dict[str, Tensor]: The loss components.
+        """
+        return self._get_loss(
+            self(feats, padding_mask), data_samples, **kwargs)
+
+    def predict(self,
+                feats: Tuple[Tensor, ...],
+                data_samples: Optional[List[Optional[DataSample]]] = None,
+                padding_mask: Optional[Tensor] = None,
+                attention: Optional[dict] = None) -> List[DataSample]:
+        """Predict, and on request say where classes looked.
+
+        Args:
+            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+            data_samples (list[DataSample], optional): Filled and returned.
+            padding_mask (Tensor, optional): Bool of shape (B, H, W).
+            attention (dict, optional): ``classes`` (see
+                :func:`select_classes`) and ``layer`` (default -1) of the maps
+                to keep. None, the default, computes none.
+
+        Returns:
+            list[DataSample]: With ``pred_score`` (C, ) and ``pred_label``;
+            if asked for, ``attention_classes`` (K, ) and ``attention``
+            (K, heads, h, w) on the h x w cells that are not padding.
+        """
+        memory = self.pre_logits(feats)
+        layer = -1 if attention is None else attention.get('layer', -1)
+        logits, attending = self._decode(memory, padding_mask, layer)
+        results = self._get_predictions(logits, data_samples)
+        if attention is None:
+            return results
+
+        labels = None
+        if all('gt_label' in sample for sample in results):
+            labels = torch.cat([sample.gt_label for sample in results])
+        classes = select_classes(attention['classes'], logits, labels)
+        maps = self._attention(attending, memory, padding_mask, classes, layer)
+        grids = [maps.shape[-2:]] * len(results)
+        if padding_mask is not None:
+            grids = valid_grid(padding_mask)
+        for sample, cls, map_, (h, w) in zip(results, classes, maps, grids):
+            sample.set_field(cls, 'attention_classes')
+            sample.set_field(map_[..., :h, :w], 'attention')
+        return results
+
+    def get_attention(self,
+                      feats: Tuple[Tensor, ...],
+                      classes: Union[Tensor, Sequence[int], None] = None,
+                      layer: int = -1,
+                      padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Cross-attention weights: where classes look.
+
+        Args:
+            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+            classes (Tensor | Sequence, optional): K class indices, the same
+                for all images, or (B, K) of them. Defaults to None, all.
+            layer (int): Decoder layer. Defaults to -1, the last.
+            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
+                where a cell is padding.
+
+        Returns:
+            Tensor: float32 of shape (B, K, heads, H, W). Each map sums to 1
+            and is exactly 0 where a cell is padding.
+        """
+        memory = self.pre_logits(feats)
+        _, attending = self._decode(memory, padding_mask, layer)
+        return self._attention(attending, memory, padding_mask, classes, layer)
+
+    def _decode(self,
+                memory: Tensor,
+                padding_mask: Optional[Tensor],
+                layer: int = -1) -> Tuple[Tensor, Tensor]:
+        """Logits (B, C) and the queries (B, C, D) attending in ``layer``."""
+        query_pos = self.query_embed.weight.expand(memory.size(0), -1, -1)
+        hidden, attending = self.decoder(
+            torch.zeros_like(query_pos),
+            memory.flatten(2).transpose(1, 2),
+            query_pos,
+            None if padding_mask is None else padding_mask.flatten(1),
+            layer=layer)
+        return self.presence_vector(hidden).squeeze(-1), attending
+
+    def _attention(self, attending: Tensor, memory: Tensor,
+                   padding_mask: Optional[Tensor],
+                   classes: Union[Tensor, Sequence[int], None],
+                   layer: int) -> Tensor:
+        """Weights (B, K, heads, H, W) of the asked classes only."""
+        index = self._class_index(classes, memory)
+        query_pos = self.query_embed.weight[index]
+        attending = attending.gather(
+            1,
+            index.unsqueeze(-1).expand(-1, -1, self.embed_dims))
+        weights = self.decoder.layers[layer].cross_attn.attention_weights(
+            attending,
+            memory.flatten(2).transpose(1, 2),
+            query_pos,
+            None if padding_mask is None else padding_mask.flatten(1))
+        return weights.transpose(1, 2).unflatten(-1, memory.shape[-2:])
+
+    def _class_index(self, classes: Union[Tensor, Sequence[int], None],
+                     memory: Tensor) -> Tensor:
+        """Class indices as a long tensor of shape (B, K)."""
+        if classes is None:
+            classes = range(self.num_classes)
+        if not isinstance(classes, Tensor):
+            classes = torch.as_tensor(list(classes))
+        index = classes.to(memory.device).long()
+        if index.dim() == 1:
+            index = index.expand(memory.size(0), -1)
+        if index.dim() != 2 or index.size(0) != memory.size(0):
+            raise ValueError(
+                'classes must hold K indices or (B, K) of them, but has shape '
+                f'{tuple(classes.shape)} for a batch of {memory.size(0)}.')
+        bad = index[(index < 0) | (index >= self.num_classes)]
+        if bad.numel():
+            raise IndexError(f'Class {bad[0].item()} is out of range for '
+                             f'{self.num_classes} classes.')
+        return index

@@ -1,0 +1,97 @@
+from typing import Optional
+
+import torch.nn.functional as F
+from mmcv.cnn.bricks.transformer import \
+    MultiheadAttention as MMCVMultiheadAttention
+from torch import Tensor
+
+
+class MultiheadAttention(MMCVMultiheadAttention):
+    """mmcv's ``MultiheadAttention`` on PyTorch's fused kernels.
+
+    Parameters and their names are those of mmcv, so DETR checkpoints of mmdet
+    fit. It differs in three ways: the forward pass asks ``torch`` for no
+    attention weights, which lets it take the fused kernels; a missing
+    ``key_pos`` means no position at the keys (mmcv reuses ``query_pos`` when
+    the shapes happen to match); and :meth:`attention_weights` computes the
+    weights of chosen queries on request.
+    """
+
+    def forward(self,
+                query: Tensor,
+                key: Optional[Tensor] = None,
+                value: Optional[Tensor] = None,
+                identity: Optional[Tensor] = None,
+                query_pos: Optional[Tensor] = None,
+                key_pos: Optional[Tensor] = None,
+                attn_mask: Optional[Tensor] = None,
+                key_padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Attend and add the result to the identity.
+
+        Args:
+            query (Tensor): Shape (B, Q, D).
+            key (Tensor, optional): Shape (B, N, D). Defaults to ``query``.
+            value (Tensor, optional): Shape (B, N, D). Defaults to ``key``.
+            identity (Tensor, optional): Shape (B, Q, D), the residual input.
+                Defaults to ``query``.
+            query_pos (Tensor, optional): Added to ``query``.
+            key_pos (Tensor, optional): Added to ``key``.
+            attn_mask (Tensor, optional): As in ``nn.MultiheadAttention``.
+            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
+                where a key is padding.
+
+        Returns:
+            Tensor: Shape (B, Q, D).
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        identity = query if identity is None else identity
+        query = query if query_pos is None else query + query_pos
+        key = key if key_pos is None else key + key_pos
+        if self.batch_first:
+            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+        out = self.attn(
+            query,
+            key,
+            value,
+            attn_mask=attn_mask,
+            key_padding_mask=key_padding_mask,
+            need_weights=False)[0]
+        if self.batch_first:
+            out = out.transpose(0, 1)
+        return identity + self.dropout_layer(self.proj_drop(out))
+
+    def attention_weights(self,
+                          query: Tensor,
+                          key: Tensor,
+                          query_pos: Optional[Tensor] = None,
+                          key_padding_mask: Optional[Tensor] = None) -> Tensor:
+        """Weights with which queries attend to keys, without dropout.
+
+        Args:
+            query (Tensor): Shape (B, K, D); any subset of the queries, since
+                the softmax runs over the keys.
+            key (Tensor): Shape (B, N, D).
+            query_pos (Tensor, optional): Shape (B, K, D), added to ``query``.
+            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
+                where a key is padding; such keys get a weight of exactly 0.
+
+        Returns:
+            Tensor: float32 of shape (B, heads, K, N); sums to 1 over N.
+        """
+        query = query if query_pos is None else query + query_pos
+        weight_q, weight_k, _ = self.attn.in_proj_weight.chunk(3)
+        bias_q, bias_k, _ = self.attn.in_proj_bias.chunk(3)
+
+        def split_heads(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+        q = split_heads(F.linear(query, weight_q, bias_q))
+        k = split_heads(F.linear(key, weight_k, bias_k))
+        # Half precision under autocast has too few digits for a softmax over
+        # thousands of cells.
+        scores = (q @ k.transpose(-2, -1)).float() * q.size(-1)**-0.5
+        if key_padding_mask is not None:
+            scores = scores.masked_fill(key_padding_mask[:, None, None],
+                                        float('-inf'))
+        return scores.softmax(-1)

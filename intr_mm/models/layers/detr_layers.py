@@ -1,0 +1,157 @@
+"""mmdet's DETR encoder and decoder with attention that can be asked for.
+
+Parameter names are those of ``mmdet.models.layers``.
+"""
+from typing import Optional, Tuple
+
+from mmcv.cnn import build_norm_layer
+from mmdet.models.layers import (DetrTransformerDecoder,
+                                 DetrTransformerDecoderLayer,
+                                 DetrTransformerEncoder,
+                                 DetrTransformerEncoderLayer)
+from mmengine.model import ModuleList
+from torch import Tensor
+
+from .attention import MultiheadAttention
+
+
+def detr_layer_cfg(embed_dims: int, num_heads: int, feedforward_channels: int,
+                   dropout: float, attentions: Tuple[str, ...]) -> dict:
+    """Config of one DETR layer as mmdet's layers take it.
+
+    Dropout acts where DETR has it: on the attention weights, on each residual
+    branch, and inside the feed-forward network.
+
+    Args:
+        embed_dims (int): Width of the tokens.
+        num_heads (int): Number of attention heads; must divide ``embed_dims``.
+        feedforward_channels (int): Hidden width of the feed-forward network.
+        dropout (float): Dropout probability.
+        attentions (tuple[str]): Names of the layer's attention configs.
+
+    Returns:
+        dict: ``layer_cfg`` of an encoder or a decoder.
+    """
+    if embed_dims % num_heads:
+        raise ValueError(f'embed_dims={embed_dims} cannot be split among '
+                         f'num_heads={num_heads}; choose a multiple.')
+    cfg = dict(
+        ffn_cfg=dict(
+            embed_dims=embed_dims,
+            feedforward_channels=feedforward_channels,
+            num_fcs=2,
+            ffn_drop=dropout,
+            act_cfg=dict(type='ReLU', inplace=True)))
+    for name in attentions:
+        cfg[name] = dict(
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            attn_drop=dropout,
+            dropout_layer=dict(type='Dropout', drop_prob=dropout),
+            batch_first=True)
+    return cfg
+
+
+class INTREncoderLayer(DetrTransformerEncoderLayer):
+    """mmdet's DETR encoder layer on fused attention."""
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.self_attn = MultiheadAttention(**self.self_attn_cfg)
+
+
+class INTRTransformerEncoder(DetrTransformerEncoder):
+    """mmdet's DETR encoder made of :class:`INTREncoderLayer`."""
+
+    def _init_layers(self) -> None:
+        self.layers = ModuleList(
+            INTREncoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
+        self.embed_dims = self.layers[0].embed_dims
+
+
+class INTRDecoderLayer(DetrTransformerDecoderLayer):
+    """mmdet's DETR decoder layer on fused attention, no position at the keys.
+
+    The paper's text follows DETR; that the decoder's keys carry no position
+    is read off the official code (``models/transformer.py``).
+    """
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.self_attn = MultiheadAttention(**self.self_attn_cfg)
+        self.cross_attn = MultiheadAttention(**self.cross_attn_cfg)
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: Tensor,
+        query_pos: Tensor,
+        key_padding_mask: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, Tensor]:
+        """Let the classes see each other, then the image.
+
+        Args:
+            query (Tensor): Shape (B, C, D).
+            memory (Tensor): The encoded image, shape (B, N, D).
+            query_pos (Tensor): The class queries, shape (B, C, D).
+            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
+                where a cell is padding.
+
+        Returns:
+            tuple[Tensor, Tensor]: The layer's output (B, C, D), and the
+            queries (B, C, D) as they entered the cross-attention, from which
+            its weights can be computed.
+        """
+        query = self.self_attn(query, query_pos=query_pos, key_pos=query_pos)
+        attending = self.norms[0](query)
+        query = self.cross_attn(
+            attending,
+            key=memory,
+            query_pos=query_pos,
+            key_padding_mask=key_padding_mask)
+        query = self.norms[1](query)
+        return self.norms[2](self.ffn(query)), attending
+
+
+class INTRTransformerDecoder(DetrTransformerDecoder):
+    """mmdet's DETR decoder made of :class:`INTRDecoderLayer`."""
+
+    def _init_layers(self) -> None:
+        self.layers = ModuleList(
+            INTRDecoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
+        self.embed_dims = self.layers[0].embed_dims
+        self.post_norm = build_norm_layer(self.post_norm_cfg,
+                                          self.embed_dims)[1]
+
+    def forward(self,
+                query: Tensor,
+                memory: Tensor,
+                query_pos: Tensor,
+                key_padding_mask: Optional[Tensor] = None,
+                layer: int = -1) -> Tuple[Tensor, Tensor]:
+        """Decode all class queries.
+
+        Args:
+            query (Tensor): Start of the decoding, shape (B, C, D).
+            memory (Tensor): The encoded image, shape (B, N, D).
+            query_pos (Tensor): The class queries, shape (B, C, D).
+            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
+                where a cell is padding.
+            layer (int): The layer whose attending queries are returned.
+                Defaults to -1, the last.
+
+        Returns:
+            tuple[Tensor, Tensor]: The normalised output of the last layer
+            (B, C, D), and the queries (B, C, D) as they entered the
+            cross-attention of ``layer``.
+        """
+        if not -self.num_layers <= layer < self.num_layers:
+            raise IndexError(f'layer={layer} is out of range for a decoder of '
+                             f'{self.num_layers} layers.')
+        asked = layer % self.num_layers
+        for index, decoder_layer in enumerate(self.layers):
+            query, entered = decoder_layer(query, memory, query_pos,
+                                           key_padding_mask)
+            if index == asked:
+                attending = entered
+        return self.post_norm(query), attending

@@ -1,0 +1,3 @@
+from .intr_encoder import INTREncoder
+
+__all__ = ['INTREncoder']

@@ -1,0 +1,89 @@
+from typing import Optional, Tuple
+
+import torch.nn as nn
+from mmdet.models.layers import SinePositionalEncoding
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmpretrain.registry import MODELS
+
+from ..layers import INTRTransformerEncoder, detr_layer_cfg
+from ..utils import last_feature_map, xavier_init_matrices
+
+
+@MODELS.register_module()
+class INTREncoder(BaseModule):
+    """Neck of INTR: 1x1 projection and DETR encoder.
+
+    Paper: `A Simple Interpretable Transformer for Fine-Grained Image
+    Classification and Analysis <https://arxiv.org/abs/2311.04157>`_, Sec. 3.
+
+    Args:
+        in_channels (int): Channels of the backbone's last feature map.
+        embed_dims (int): Width ``D`` of the tokens. Defaults to 256.
+        num_layers (int): Number of encoder layers; 0 keeps the projection
+            only. Defaults to 6.
+        num_heads (int): Number of attention heads. Defaults to 8.
+        feedforward_channels (int): Hidden width of the feed-forward networks.
+            Defaults to 2048.
+        dropout (float): Dropout probability. Defaults to 0.1.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 embed_dims: int = 256,
+                 num_layers: int = 6,
+                 num_heads: int = 8,
+                 feedforward_channels: int = 2048,
+                 dropout: float = 0.1,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if embed_dims % 4:
+            raise ValueError(
+                f'embed_dims={embed_dims} must be a multiple of 4: sine '
+                'positions need a sine and a cosine for each of y and x.')
+        self.in_channels = in_channels
+        self.embed_dims = embed_dims
+        self.input_proj = nn.Conv2d(in_channels, embed_dims, kernel_size=1)
+        self.encoder = None
+        if num_layers > 0:
+            self.positional_encoding = SinePositionalEncoding(
+                num_feats=embed_dims // 2, normalize=True)
+            self.encoder = INTRTransformerEncoder(
+                num_layers,
+                detr_layer_cfg(embed_dims, num_heads, feedforward_channels,
+                               dropout, ('self_attn_cfg', )))
+
+    def init_weights(self) -> None:
+        """Xavier for the encoder's matrices, as DETR."""
+        # Before super(), which may load pretrained weights over it.
+        if self.encoder is not None:
+            xavier_init_matrices(self.encoder)
+        super().init_weights()
+
+    def forward(self,
+                feats: Tuple[Tensor, ...],
+                padding_mask: Optional[Tensor] = None) -> Tuple[Tensor]:
+        """Encode the last feature map.
+
+        Args:
+            feats (tuple[Tensor]): Feature maps of the backbone; the last one,
+                of shape (B, in_channels, H, W), is used.
+            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
+                where a cell is padding. None means that none is.
+
+        Returns:
+            tuple[Tensor]: The memory, shape (B, D, H, W).
+        """
+        x = self.input_proj(
+            last_feature_map(feats, self.in_channels, 'INTREncoder'))
+        if self.encoder is None:
+            return (x, )
+        pos = self.positional_encoding(padding_mask, input=x).to(x.dtype)
+        memory = self.encoder(
+            query=x.flatten(2).transpose(1, 2),
+            query_pos=pos.flatten(2).transpose(1, 2),
+            key_padding_mask=None
+            if padding_mask is None else padding_mask.flatten(1))
+        return (memory.transpose(1, 2).unflatten(2, x.shape[-2:]), )

@@ -1,0 +1,9 @@
+from .feature_map import last_feature_map
+from .init import xavier_init_matrices
+from .padding import make_padding_mask, valid_grid
+from .select_classes import select_classes
+
+__all__ = [
+    'last_feature_map', 'make_padding_mask', 'select_classes', 'valid_grid',
+    'xavier_init_matrices'
+]

@@ -1,0 +1,279 @@
+"""Properties that INTR has for any weights."""
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from intr_mm.models.layers import MultiheadAttention
+
+EXACT = dict(rtol=0, atol=1e-5)
+
+
+def build(num_classes=5, neck_layers=1, **kwargs):
+    dims = dict(embed_dims=16, num_heads=4, feedforward_channels=32)
+    cfg = dict(
+        type='INTRClassifier',
+        backbone=dict(type='ResNet', depth=18, norm_eval=True),
+        neck=dict(
+            type='INTREncoder', in_channels=512, num_layers=neck_layers,
+            **dims),
+        head=dict(
+            type='INTRHead', num_classes=num_classes, num_layers=2, **dims),
+        data_preprocessor=dict(mean=[110.] * 3, std=[50.] * 3, to_rgb=True))
+    cfg.update(kwargs)
+    torch.manual_seed(0)
+    model = MODELS.build(ConfigDict(cfg))
+    model.init_weights()
+    model.eval()
+    return model
+
+
+def images(*sizes):
+    torch.manual_seed(1)
+    return [torch.randint(0, 256, (3, *size)).float() for size in sizes]
+
+
+def labels(*values):
+    return [DataSample().set_gt_label(value) for value in values]
+
+
+@torch.no_grad()
+def run(model, inputs, data_samples=None):
+    data = model.data_preprocessor(
+        dict(inputs=inputs, data_samples=data_samples))
+    return model(**data), model.get_attention(**data), data
+
+
+@pytest.mark.parametrize('neck_layers', [0, 1])
+def test_batched_and_alone_agree(neck_layers):
+    model = build(neck_layers=neck_layers)
+    batch = images((96, 64), (96, 64))
+    logits, maps, _ = run(model, batch)
+    for i, image in enumerate(batch):
+        alone, map_alone, _ = run(model, [image])
+        torch.testing.assert_close(logits[i:i + 1], alone, **EXACT)
+        torch.testing.assert_close(maps[i:i + 1], map_alone, **EXACT)
+
+
+@torch.no_grad()
+def test_masked_cells_change_nothing():
+    """What stands behind the backbone in masked cells is never seen."""
+    model = build()
+    data = model.data_preprocessor(dict(inputs=images((96, 64), (64, 128))))
+    feats, = model.backbone(data['inputs'])
+    mask = model._mask(feats, data['data_samples'])
+    assert mask.any() and not mask.all()
+
+    def head(feats):
+        memory = model.neck((feats, ), padding_mask=mask)
+        return (model.head(memory, padding_mask=mask),
+                model.head.get_attention(memory, padding_mask=mask))
+
+    other = feats + 100 * torch.randn_like(feats) * mask[:, None]
+    logits, maps = head(feats)
+    other_logits, other_maps = head(other)
+    torch.testing.assert_close(other_logits, logits, rtol=0, atol=0)
+    torch.testing.assert_close(other_maps, maps, rtol=0, atol=0)
+
+
+def test_maps_are_distributions_over_valid_cells():
+    model = build()
+    _, maps, data = run(model, images((96, 64), (64, 128)))
+    assert maps.shape == (2, 5, 4, 3, 4)
+    torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(2, 5, 4))
+    assert (maps[0, ..., :, 2:] == 0).all() and (maps[1, ..., 2:, :] == 0).all()
+    assert (maps[0, ..., :, :2] > 0).all() and (maps[1, ..., :2, :] > 0).all()
+
+
+@torch.no_grad()
+def test_permuting_classes_permutes_logits():
+    model = build()
+    batch = images((64, 64))
+    logits, maps, _ = run(model, batch)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    weight = model.head.query_embed.weight
+    weight.copy_(weight[order])
+    permuted, permuted_maps, _ = run(model, batch)
+    torch.testing.assert_close(permuted, logits[:, order], **EXACT)
+    torch.testing.assert_close(permuted_maps, maps[:, order], **EXACT)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('layer', [0, -1])
+def test_attention_of_asked_classes(layer):
+    model = build()
+    data = model.data_preprocessor(dict(inputs=images((64, 64), (64, 32))))
+    every = model.get_attention(**data, layer=layer)
+    some = model.get_attention(**data, classes=[4, 1], layer=layer)
+    torch.testing.assert_close(some, every[:, [4, 1]])
+    own = torch.tensor([[2], [0]])
+    torch.testing.assert_close(
+        model.get_attention(**data, classes=own, layer=layer),
+        torch.stack([every[0, [2]], every[1, [0]]]))
+
+
+def test_attention_refuses_bad_requests():
+    model = build()
+    data = model.data_preprocessor(dict(inputs=images((64, 64))))
+    with pytest.raises(IndexError, match='Class 5 is out of range for 5'):
+        model.get_attention(**data, classes=[5])
+    with pytest.raises(IndexError, match='layer=2 is out of range'):
+        model.get_attention(**data, layer=2)
+    with pytest.raises(ValueError, match='K indices or'):
+        model.get_attention(**data, classes=torch.zeros(3, 2))
+
+
+@torch.no_grad()
+def test_attention_explains_the_output():
+    """The weights are those that the fused attention applies."""
+    torch.manual_seed(0)
+    attn = MultiheadAttention(16, 4, batch_first=True).eval()
+    query, key = torch.randn(2, 3, 16), torch.randn(2, 7, 16)
+    mask = torch.zeros(2, 7, dtype=torch.bool)
+    mask[1, 5:] = True
+    weights = attn.attention_weights(query, key, key_padding_mask=mask)
+    value = key @ attn.attn.in_proj_weight[32:].T + attn.attn.in_proj_bias[32:]
+    value = value.unflatten(-1, (4, 4)).transpose(1, 2)
+    mixed = (weights @ value).transpose(1, 2).flatten(2)
+    expected = query + attn.attn.out_proj(mixed)
+    torch.testing.assert_close(
+        attn(query, key, key_padding_mask=mask), expected)
+
+
+def test_plain_runs_compute_no_weights(monkeypatch):
+    """Training and prediction go through PyTorch's fused attention."""
+
+    def never(*args, **kwargs):
+        raise AssertionError('attention weights were computed')
+
+    fused = torch.nn.functional.scaled_dot_product_attention
+    calls = []
+
+    def count(*args, **kwargs):
+        calls.append(1)
+        return fused(*args, **kwargs)
+
+    monkeypatch.setattr(MultiheadAttention, 'attention_weights', never)
+    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
+                        count)
+    model = build()
+    data = model.data_preprocessor(
+        dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)))
+    model(**data, mode='predict')
+    assert len(calls) == 5  # one encoder layer, two decoder layers of two
+    model.train()
+    model(**data, mode='loss')['loss'].backward()
+    assert len(calls) == 10
+
+
+def test_predict_attaches_asked_attention():
+    attention = dict(classes=('gt', 'top2'), layer=0)
+    model = build(test_cfg=dict(attention=attention))
+    data = model.data_preprocessor(
+        dict(inputs=images((96, 64), (64, 128)), data_samples=labels(3, 0)))
+    with torch.no_grad():
+        results = model(**data, mode='predict')
+        every = model.get_attention(**data, layer=0)
+    for i, (result, (h, w)) in enumerate(zip(results, [(3, 2), (2, 4)])):
+        top2 = result.pred_score.topk(2).indices
+        expected = torch.cat([result.gt_label, top2])
+        assert result.attention_classes.tolist() == expected.tolist()
+        torch.testing.assert_close(result.attention,
+                                   every[i, expected][..., :h, :w])
+
+
+@pytest.mark.parametrize('loss', [
+    dict(type='CrossEntropyLoss'),
+    dict(type='LabelSmoothLoss', label_smooth_val=.1, mode='original'),
+])
+def test_losses(loss):
+    model = build()
+    plain = build(head=dict(model_head(), loss=loss))
+    data = plain.data_preprocessor(
+        dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)))
+    logits = model(**data)
+    expected = torch.nn.functional.cross_entropy(
+        logits,
+        torch.tensor([0, 1]),
+        label_smoothing=loss.get('label_smooth_val', 0))
+    torch.testing.assert_close(plain(**data, mode='loss')['loss'], expected)
+
+
+def model_head(**kwargs):
+    return dict(
+        type='INTRHead',
+        num_classes=5,
+        num_layers=2,
+        embed_dims=16,
+        num_heads=4,
+        feedforward_channels=32,
+        **kwargs)
+
+
+def test_mixup_makes_soft_labels():
+    model = build(
+        head=dict(
+            model_head(), loss=dict(type='CrossEntropyLoss', use_soft=True)),
+        train_cfg=dict(augments=dict(type='Mixup', alpha=1.)),
+        data_preprocessor=dict(
+            mean=[110.] * 3, std=[50.] * 3, num_classes=5, to_onehot=True))
+    same = images((64, 64), (64, 64))
+    data = model.data_preprocessor(
+        dict(inputs=same, data_samples=labels(0, 1)), training=True)
+    assert data['data_samples'][0].gt_score.sum() == 1
+    loss = model(**data, mode='loss')['loss']
+    scores = torch.stack([s.gt_score for s in data['data_samples']])
+    expected = -(scores * model(**data).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(loss, expected)
+    with pytest.raises(ValueError, match='crop or resize to one size'):
+        model.data_preprocessor(
+            dict(
+                inputs=images((64, 64), (64, 32)),
+                data_samples=labels(0, 1)),
+            training=True)
+
+
+def test_head_projects_in_the_stock_classifier():
+    """The head alone, on a bare backbone, inside ``ImageClassifier``."""
+    model = build(
+        type='ImageClassifier',
+        neck=None,
+        head=model_head(in_channels=512),
+        data_preprocessor=None)
+    x = torch.randn(2, 3, 64, 64)
+    model.train()
+    model(x, labels(0, 1), mode='loss')['loss'].backward()
+    assert model.head.input_proj.weight.grad.abs().sum() > 0
+    maps = model.head.get_attention(model.extract_feat(x), classes=[1])
+    assert maps.shape == (2, 1, 4, 2, 2)
+
+
+@pytest.mark.parametrize('head, error', [
+    (dict(in_channels=256), 'set in_channels=512 on INTRHead'),
+    (dict(), 'expects 16 channels but the feature map has 512'),
+])
+def test_wrong_channels(head, error):
+    model = build(neck=None, head=model_head(**head))
+    with pytest.raises(ValueError, match=error):
+        model(torch.randn(1, 3, 64, 64))
+
+
+def test_pooled_features_are_refused():
+    model = build(
+        type='ImageClassifier',
+        neck=dict(type='GlobalAveragePooling'),
+        head=model_head(in_channels=512),
+        data_preprocessor=None)
+    with pytest.raises(ValueError, match='remove the pooling neck'):
+        model(torch.randn(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize('kwargs, error', [
+    (dict(num_classes=0), 'num_classes >= 1, got 0'),
+    (dict(num_classes=5, num_layers=0), 'num_layers >= 1, got 0'),
+    (dict(num_classes=5, embed_dims=18, num_heads=4), 'cannot be split'),
+])
+def test_bad_head_arguments(kwargs, error):
+    with pytest.raises(ValueError, match=error):
+        MODELS.build(dict(type='INTRHead', **kwargs))
