@@ -26,7 +26,8 @@ _PREFIX = {
     r'transformer\.decoder\.norm\.': 'head.decoder.post_norm.',
 }
 
-_OFFICIAL_LAYER = re.compile(r'transformer\.(encoder|decoder)\.layers\.(\d+)\.')
+_OFFICIAL_LAYER = re.compile(
+    r'transformer\.(encoder|decoder)\.layers\.(\d+)\.')
 
 
 def official_to_mmpretrain(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-
 from mmpretrain.registry import MODELS
 
 FOLDER = Path(__file__).parents[1] / 'data' / 'golden'
@@ -75,8 +74,7 @@ class GoldenCase:
             r = np.random.RandomState(
                 zlib.crc32(f'{self.seed}:image{i}'.encode()))
             images.append(
-                torch.from_numpy(
-                    np.float32(r.normal(0, 1, (3, *size)))))
+                torch.from_numpy(np.float32(r.normal(0, 1, (3, *size)))))
         return images
 
     def model(self):

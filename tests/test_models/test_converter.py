@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from intr_mm.utils import detr_to_intr, official_to_mmpretrain
-
 from .golden import FOLDER, GoldenCase
 
 CONVERTER = 'tools/model_converters/intr_to_mmpretrain.py'
@@ -56,7 +55,8 @@ def test_detr_becomes_the_start_of_intr(num_classes):
         assert noise.std() == pytest.approx(.5, rel=.05)
         again, _ = detr_to_intr(detr, num_classes, noise_frac=.5)
         assert torch.equal(again['head.query_embed.weight'], queries)
-    renamed = official_to_mmpretrain(
-        {k: v
-         for k, v in detr.items() if k not in dropped})
+    renamed = official_to_mmpretrain({
+        k: v
+        for k, v in detr.items() if k not in dropped
+    })
     assert all(renamed[name] is tensor for name, tensor in state_dict.items())

@@ -16,7 +16,9 @@ def build(num_classes=5, neck_layers=1, **kwargs):
         type='INTRClassifier',
         backbone=dict(type='ResNet', depth=18, norm_eval=True),
         neck=dict(
-            type='INTREncoder', in_channels=512, num_layers=neck_layers,
+            type='INTREncoder',
+            in_channels=512,
+            num_layers=neck_layers,
             **dims),
         head=dict(
             type='INTRHead', num_classes=num_classes, num_layers=2, **dims),
@@ -82,7 +84,8 @@ def test_maps_are_distributions_over_valid_cells():
     _, maps, data = run(model, images((96, 64), (64, 128)))
     assert maps.shape == (2, 5, 4, 3, 4)
     torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(2, 5, 4))
-    assert (maps[0, ..., :, 2:] == 0).all() and (maps[1, ..., 2:, :] == 0).all()
+    assert (maps[0, ..., :, 2:] == 0).all() and (maps[1, ..., 2:, :]
+                                                 == 0).all()
     assert (maps[0, ..., :, :2] > 0).all() and (maps[1, ..., :2, :] > 0).all()
 
 
@@ -228,9 +231,7 @@ def test_mixup_makes_soft_labels():
     torch.testing.assert_close(loss, expected)
     with pytest.raises(ValueError, match='crop or resize to one size'):
         model.data_preprocessor(
-            dict(
-                inputs=images((64, 64), (64, 32)),
-                data_samples=labels(0, 1)),
+            dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)),
             training=True)
 
 

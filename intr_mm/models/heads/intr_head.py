@@ -205,8 +205,8 @@ class INTRHead(ClsHead):
 
     def _attention(self, attending: Tensor, memory: Tensor,
                    padding_mask: Optional[Tensor],
-                   classes: Union[Tensor, Sequence[int], None],
-                   layer: int) -> Tensor:
+                   classes: Union[Tensor, Sequence[int],
+                                  None], layer: int) -> Tensor:
         """Weights (B, K, heads, H, W) of the asked classes only."""
         index = self._class_index(classes, memory)
         query_pos = self.query_embed.weight[index]
@@ -215,8 +215,7 @@ class INTRHead(ClsHead):
             index.unsqueeze(-1).expand(-1, -1, self.embed_dims))
         weights = self.decoder.layers[layer].cross_attn.attention_weights(
             attending,
-            memory.flatten(2).transpose(1, 2),
-            query_pos,
+            memory.flatten(2).transpose(1, 2), query_pos,
             None if padding_mask is None else padding_mask.flatten(1))
         return weights.transpose(1, 2).unflatten(-1, memory.shape[-2:])
 

@@ -49,7 +49,8 @@ class MultiheadAttention(MMCVMultiheadAttention):
         query = query if query_pos is None else query + query_pos
         key = key if key_pos is None else key + key_pos
         if self.batch_first:
-            query, key, value = (x.transpose(0, 1) for x in (query, key, value))
+            query, key, value = (
+                x.transpose(0, 1) for x in (query, key, value))
         out = self.attn(
             query,
             key,

@@ -3,9 +3,8 @@ from typing import Optional, Tuple
 import torch.nn as nn
 from mmdet.models.layers import SinePositionalEncoding
 from mmengine.model import BaseModule
-from torch import Tensor
-
 from mmpretrain.registry import MODELS
+from torch import Tensor
 
 from ..layers import INTRTransformerEncoder, detr_layer_cfg
 from ..utils import last_feature_map, xavier_init_matrices

@@ -8,9 +8,8 @@ from typing import List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
 from mmpretrain.structures import DataSample
+from torch import Tensor
 
 
 def make_padding_mask(data_samples: Optional[List[DataSample]],
@@ -35,9 +34,9 @@ def make_padding_mask(data_samples: Optional[List[DataSample]],
     valid = [tuple(sample.img_shape[:2]) for sample in data_samples]
     if all(shape == tuple(padded) for shape in valid):
         return None
-    rows, columns = (_valid_cells([shape[axis] for shape in valid],
-                                  padded[axis], feat.size(axis + 2))
-                     for axis in range(2))
+    rows, columns = (
+        _valid_cells([shape[axis] for shape in valid], padded[axis],
+                     feat.size(axis + 2)) for axis in range(2))
     return ~(rows[:, :, None] & columns[:, None, :]).to(feat.device)
 
 

@@ -41,8 +41,7 @@ def select_classes(spec: Sequence[Union[str, int]],
         elif top and 0 < int(top[1]) <= num_classes:
             columns.append(scores.topk(int(top[1]), dim=1).indices)
         elif isinstance(item, int) and 0 <= item < num_classes:
-            columns.append(
-                scores.new_full((batch, 1), item, dtype=torch.long))
+            columns.append(scores.new_full((batch, 1), item, dtype=torch.long))
         else:
             raise ValueError(
                 f"Class {item!r} is not understood; use 'pred', 'gt', 'topN' "
