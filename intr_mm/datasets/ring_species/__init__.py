@@ -1,0 +1,3 @@
+from .dataset import RingSpecies
+
+__all__ = ['RingSpecies']

@@ -1,0 +1,196 @@
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import List, Optional
+
+import cv2
+import numpy as np
+from mmengine import ProgressBar
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+from .painter import PART_LABELS, paint
+from .scene import Scene
+from .species import PARTS, SPECIES, attributes_of, telling_parts_of
+
+_PICTURES_PER_UPDATE = 50
+
+
+@DATASETS.register_module()
+class RingSpecies(BaseDataset):
+    """Twelve species of painted birds that differ in few, known parts.
+
+    A procedural data set for fine-grained recognition, drawn from a seed.
+    The species stand on a ring, and each differs from its two neighbours in
+    exactly one part (see :mod:`.species`); pose, size, colours, light,
+    clutter and occluders are nuisance. Since the parts that set a species
+    apart are known, so is where a classifier *should* look.
+
+    The classes are balanced. Scene ``i`` depends on ``seed``, ``i`` and
+    ``img_size`` alone, not on ``num_samples``, the species or the process;
+    another release of OpenCV may round a few pixels differently.
+
+    Each item has, beside ``img`` (uint8, BGR) and ``gt_label``:
+
+    - ``part_mask`` (np.ndarray): (H, W), uint8; 0 off the bird and where an
+      occluder hides it, 1 on the bird outside all parts, ``2 + i`` on the
+      i-th of crown, beak, collar, breast, wing, tail. A part has its region
+      whether its attribute is on or off.
+    - ``telling_parts`` (tuple[int]): The two values of ``part_mask`` that set
+      the species apart from its neighbours.
+    - ``pair_id`` (int): Number of the scene.
+    - ``repainted`` (bool): Whether the species is the neighbour's.
+
+    List them in ``meta_keys`` of ``PackInputs`` to carry them to the
+    evaluator. Transforms of the image do not move the mask.
+
+    Args:
+        num_samples (int): Number of scenes.
+        seed (int): Source of the scenes, 0 to 2**32 - 1.
+        img_size (int): Height and width of the images in pixels. Defaults to
+            96.
+        counterfactual (bool): Whether each scene comes twice: as drawn at
+            index ``2 * i``, and at ``2 * i + 1`` with one part repainted such
+            that it shows a neighbour on the ring, whose label it then has.
+            Defaults to False.
+        cache_dir (str, optional): Folder in which the drawn images are kept
+            between runs and shared by processes. The file there is named
+            after all it depends on. Defaults to None, which draws into memory
+            whenever the data set is built.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`,
+            such as ``pipeline``.
+    """
+
+    METAINFO = dict(classes=SPECIES)
+
+    def __init__(self,
+                 num_samples: int,
+                 seed: int,
+                 img_size: int = 96,
+                 counterfactual: bool = False,
+                 cache_dir: Optional[str] = None,
+                 **kwargs):
+        if num_samples < 1:
+            raise ValueError('RingSpecies needs num_samples of at least 1, '
+                             f'got {num_samples}.')
+        if not 0 <= seed < 2**32:
+            raise ValueError('RingSpecies needs a seed from 0 to 2**32 - 1, '
+                             f'got {seed}.')
+        if img_size < 32:
+            raise ValueError('RingSpecies needs img_size of at least 32 '
+                             'pixels, below which the parts of a bird '
+                             f'vanish, got {img_size}.')
+        self.num_samples = num_samples
+        self.seed = seed
+        self.img_size = img_size
+        self.counterfactual = counterfactual
+        self.cache_dir = cache_dir
+        super().__init__(ann_file='', **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Draw the images, or find them in the cache, and list them."""
+        order = np.random.RandomState(self.seed).permutation(self.num_samples)
+        species = order % len(SPECIES)
+        step = np.where(order // len(SPECIES) % 2, -1, 1)
+        labels = species[:, None]
+        if self.counterfactual:
+            neighbour = (species + step) % len(SPECIES)
+            labels = np.stack([species, neighbour], axis=1)
+
+        self.pictures = self._load_pictures(labels)
+        return [
+            dict(
+                picture=scene * labels.shape[1] + version,
+                gt_label=int(label),
+                telling_parts=tuple(PART_LABELS[PARTS[part]]
+                                    for part in telling_parts_of(label)),
+                pair_id=scene,
+                repainted=bool(version))
+            for (scene, version), label in np.ndenumerate(labels)
+        ]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Get the image and the annotation of a sample.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: See the class; ``ori_shape`` and ``img_shape`` are (H, W).
+        """
+        info = super().get_data_info(idx)
+        picture = self.pictures[info.pop('picture')]
+        shape = (self.img_size, self.img_size)
+        return dict(
+            img=picture['img'].copy(),
+            part_mask=picture['part_mask'].copy(),
+            ori_shape=shape,
+            img_shape=shape,
+            **info)
+
+    def extra_repr(self) -> List[str]:
+        """The extra repr information of the dataset."""
+        return [
+            f'Number of scenes: \t{self.num_samples}',
+            f'Seed: \t{self.seed}',
+            f'Counterfactual: \t{self.counterfactual}',
+        ]
+
+    def _load_pictures(self, labels):
+        if self.cache_dir is None:
+            return self._draw(labels)
+        path = Path(self.cache_dir) / self._cache_name()
+        if not path.is_file():
+            _write_whole(path, self._draw(labels))
+        return np.load(path, mmap_mode='r')
+
+    def _cache_name(self):
+        pairs = '_pairs' if self.counterfactual else ''
+        return (f'seed{self.seed}_{self.num_samples}x{self.img_size}{pairs}_'
+                f'{_painter_version()}.npy')
+
+    def _draw(self, labels):
+        size = self.img_size
+        pictures = np.empty(labels.shape, [('img', 'u1', (size, size, 3)),
+                                           ('part_mask', 'u1', (size, size))])
+        show = is_main_process()
+        if show:
+            print_log(
+                f'Drawing {labels.size} images of RingSpecies, seed '
+                f'{self.seed}', 'current')
+            bar = ProgressBar(len(labels))
+        for index, versions in enumerate(labels):
+            scene = Scene(np.random.RandomState([self.seed, index]), size)
+            for version, label in enumerate(versions):
+                pictures[index, version] = paint(scene, attributes_of(label))
+            drawn = index + 1
+            if show and (drawn % _PICTURES_PER_UPDATE == 0
+                         or drawn == len(labels)):
+                bar.update(drawn - bar.completed)
+        if show:
+            bar.file.write('\n')
+        return pictures.ravel()
+
+
+def _painter_version():
+    """Hash all that may change a drawn image besides the arguments."""
+    digest = hashlib.sha256(cv2.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob('*.py')):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _write_whole(path, array):
+    """Write an array such that no process ever sees a part of the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, unfinished = tempfile.mkstemp(suffix='.tmp', dir=path.parent)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            np.save(file, array)
+        os.replace(unfinished, path)
+    except BaseException:
+        os.unlink(unfinished)
+        raise

@@ -1,0 +1,222 @@
+import hashlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from mmpretrain.registry import DATASETS
+
+from intr_mm.datasets import RingSpecies
+from intr_mm.datasets.ring_species.painter import PART_LABELS
+from intr_mm.datasets.ring_species.species import (PARTS, SPECIES,
+                                                   attributes_of,
+                                                   telling_parts_of)
+
+META_KEYS = ('part_mask', 'telling_parts', 'pair_id', 'repainted')
+
+
+def fingerprint(dataset):
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        digest.update(info['img'].tobytes())
+        digest.update(info['part_mask'].tobytes())
+        digest.update(bytes([info['gt_label']]))
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope='module')
+def pairs():
+    return RingSpecies(num_samples=24, seed=3, counterfactual=True)
+
+
+def test_neighbours_on_the_ring_differ_in_one_part_and_others_in_more():
+    table = np.array([attributes_of(species) for species in range(12)])
+    distance = (table[:, None] != table).sum(-1)
+    steps = np.abs(np.arange(12)[:, None] - np.arange(12))
+    steps = np.minimum(steps, 12 - steps)
+    assert (distance[steps == 1] == 1).all()
+    assert (distance[steps > 1] >= 2).all()
+
+
+def test_telling_parts_are_those_that_differ_from_the_neighbours():
+    for species in range(12):
+        own = np.array(attributes_of(species))
+        for neighbour, part in zip((species - 1, species + 1),
+                                   telling_parts_of(species)):
+            other = attributes_of(neighbour % 12)
+            assert np.flatnonzero(own != other).tolist() == [part]
+
+
+def test_two_values_of_its_telling_parts_identify_a_species():
+    for species in range(12):
+        parts = list(telling_parts_of(species))
+        own = np.array(attributes_of(species))[parts]
+        same = [
+            other for other in range(12)
+            if (np.array(attributes_of(other))[parts] == own).all()
+        ]
+        assert same == [species]
+
+
+def test_a_seed_draws_the_same_in_another_process():
+    script = ('import sys; sys.path[:0] = {!r}\n'
+              'from tests.test_datasets.test_ring_species import *\n'
+              'print(fingerprint(RingSpecies(num_samples=6, seed=5)))')
+    done = subprocess.run(
+        [sys.executable, '-c', script.format(sys.path)],
+        capture_output=True,
+        text=True,
+        check=True)
+    here = fingerprint(RingSpecies(num_samples=6, seed=5))
+    assert done.stdout.split()[-1] == here
+    assert fingerprint(RingSpecies(num_samples=6, seed=6)) != here
+
+
+def test_global_random_state_is_neither_used_nor_changed():
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    first = fingerprint(RingSpecies(num_samples=2, seed=5))
+    assert (np.random.get_state()[1] == before).all()
+    np.random.seed(1)
+    assert fingerprint(RingSpecies(num_samples=2, seed=5)) == first
+
+
+def test_a_pair_differs_in_the_repainted_part_and_nowhere_else(pairs):
+    for index in range(0, len(pairs), 2):
+        original, repainted = map(pairs.get_data_info, (index, index + 1))
+        assert (original['pair_id'] == repainted['pair_id'] == index // 2)
+        assert (original['repainted'], repainted['repainted']) == (False, True)
+        step = (repainted['gt_label'] - original['gt_label']) % 12
+        assert step in (1, 11)
+
+        part = telling_parts_of(original['gt_label'])[step == 1]
+        region = original['part_mask'] == PART_LABELS[PARTS[part]]
+        differs = (original['img'] != repainted['img']).any(-1)
+        # Outlines and smooth edges reach a pixel beyond the region.
+        near = cv2.dilate(region.astype(np.uint8), np.ones((5, 5))) > 0
+        assert not (differs & ~near).any()
+        assert (differs & region).sum() > .1 * region.sum()
+        assert (original['part_mask'] == repainted['part_mask']).all()
+
+
+def test_pairs_go_both_ways_round_the_ring(pairs):
+    labels = pairs.get_gt_labels().reshape(-1, 2)
+    steps = (labels[:, 1] - labels[:, 0]) % 12
+    assert sorted(steps) == [1] * 12 + [11] * 12
+
+
+def test_originals_are_the_samples_without_counterfactuals(pairs):
+    plain = RingSpecies(num_samples=24, seed=3)
+    for index in range(len(plain)):
+        alone, original = plain[index], pairs[2 * index]
+        assert alone['gt_label'] == original['gt_label']
+        assert (alone['img'] == original['img']).all()
+
+
+def test_classes_are_balanced_and_mixed():
+    dataset = RingSpecies(num_samples=36, seed=0)
+    labels = dataset.get_gt_labels()
+    assert np.bincount(labels).tolist() == [3] * 12
+    assert (labels != np.arange(36) % 12).any()
+    assert dataset.CLASSES == SPECIES
+
+
+def test_masks_show_every_part_of_a_bird_that_stands_out(pairs):
+    for index in range(0, len(pairs), 2):
+        info = pairs.get_data_info(index)
+        mask = info['part_mask']
+        assert mask.shape == info['img'].shape[:2] == (96, 96)
+        area = np.bincount(mask.ravel(), minlength=8)
+        assert len(area) == 8
+        assert (area[1:] > 20).all()
+        assert .08 < 1 - area[0] / mask.size < .3
+        expected = [
+            PART_LABELS[PARTS[part]]
+            for part in telling_parts_of(info['gt_label'])
+        ]
+        assert list(info['telling_parts']) == expected
+
+
+def test_colours_of_the_crown_tell_which_way_it_is(pairs):
+    """The label is visible where the mask says, not by chance."""
+    redness = {True: [], False: []}
+    for index in range(len(pairs)):
+        info = pairs.get_data_info(index)
+        crown = info['img'][info['part_mask'] == PART_LABELS['crown']]
+        blue, _, red = crown.mean(0)
+        redness[attributes_of(info['gt_label'])[0]].append(red - blue)
+    assert min(redness[True]) > max(redness[False])
+
+
+def test_other_image_sizes_show_the_same_scene():
+    small = RingSpecies(num_samples=3, seed=0).get_data_info(2)
+    large = RingSpecies(num_samples=3, seed=0, img_size=192).get_data_info(2)
+    assert large['img'].shape == (192, 192, 3)
+    shrunk = cv2.resize(
+        large['part_mask'], (96, 96), interpolation=cv2.INTER_NEAREST)
+    assert ((shrunk > 0) == (small['part_mask'] > 0)).mean() > .97
+
+
+def test_annotations_travel_through_the_pipeline():
+    dataset = DATASETS.build(
+        dict(
+            type='RingSpecies',
+            num_samples=3,
+            seed=0,
+            counterfactual=True,
+            indices=[4, 5],
+            pipeline=[dict(type='PackInputs', meta_keys=META_KEYS)]))
+    assert len(dataset) == 2
+    packed, info = dataset[1], dataset.get_data_info(1)
+    sample = packed['data_samples']
+    image = packed['inputs'].permute(1, 2, 0).numpy()
+    assert (image == info['img']).all()
+    assert (sample.part_mask == info['part_mask']).all()
+    assert sample.telling_parts == info['telling_parts']
+    assert (sample.pair_id, sample.repainted) == (2, True)
+    assert sample.gt_label.item() == info['gt_label']
+
+
+def test_changing_an_item_leaves_the_data_set_alone():
+    dataset = RingSpecies(num_samples=1, seed=0)
+    before = fingerprint(dataset)
+    info = dataset.get_data_info(0)
+    info['img'][:] = 0
+    info['part_mask'][:] = 0
+    assert fingerprint(dataset) == before
+
+
+def test_cache_holds_what_would_be_drawn(tmp_path, monkeypatch):
+    drawn = fingerprint(RingSpecies(num_samples=4, seed=0))
+    first = RingSpecies(num_samples=4, seed=0, cache_dir=str(tmp_path))
+    assert fingerprint(first) == drawn
+    assert len(list(tmp_path.iterdir())) == 1
+
+    monkeypatch.setattr(RingSpecies, '_draw', None)
+    again = RingSpecies(num_samples=4, seed=0, cache_dir=str(tmp_path))
+    assert fingerprint(again) == drawn
+    with pytest.raises(TypeError):
+        RingSpecies(num_samples=5, seed=0, cache_dir=str(tmp_path))
+
+
+def test_cache_of_an_interrupted_run_is_not_left_behind(tmp_path, monkeypatch):
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, 'save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        RingSpecies(num_samples=2, seed=0, cache_dir=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(num_samples=0, seed=0), 'num_samples of at least 1, got 0'),
+    (dict(num_samples=1, seed=-1), 'seed from 0 to .* got -1'),
+    (dict(num_samples=1, seed=0, img_size=8), 'at least 32 pixels.* got 8'),
+])
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        RingSpecies(**arguments)

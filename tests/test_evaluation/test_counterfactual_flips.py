@@ -1,0 +1,57 @@
+import math
+
+import pytest
+from mmengine.evaluator import Evaluator
+from mmpretrain.structures import DataSample
+
+from intr_mm.evaluation import CounterfactualFlips
+
+
+def make_pair(pair_id, original, repainted):
+    """Two samples from (label, prediction) of each version."""
+    samples = []
+    for version, (label, prediction) in enumerate((original, repainted)):
+        sample = DataSample().set_gt_label(label).set_pred_label(prediction)
+        sample.set_metainfo(dict(pair_id=pair_id, repainted=bool(version)))
+        samples.append(sample)
+    return samples
+
+
+def evaluate(samples, size=None):
+    evaluator = Evaluator([CounterfactualFlips()])
+    evaluator.process(samples)
+    return evaluator.evaluate(size or len(samples))
+
+
+PAIRS = [
+    *make_pair(0, (3, 3), (4, 4)),  # flips
+    *make_pair(1, (3, 3), (4, 3)),  # stays
+    *make_pair(2, (3, 3), (4, 2)),  # changes, but not to the neighbour
+    *make_pair(3, (3, 2), (4, 4)),  # original wrong: not counted
+    *make_pair(4, (0, 0), (11, 11)),  # flips
+]
+
+
+def test_only_flips_to_the_neighbour_count_and_only_of_correct_originals():
+    metrics = evaluate(PAIRS)
+    assert metrics['counterfactual/flips'] == 50
+    assert metrics['counterfactual/counted'] == 4
+
+
+def test_order_and_repetition_do_not_matter():
+    mixed = PAIRS[1::2] + PAIRS[::2]
+    assert evaluate(mixed + mixed[:2], size=len(PAIRS)) == evaluate(PAIRS)
+
+
+def test_no_correct_original_is_not_a_number():
+    metrics = evaluate(make_pair(0, (3, 2), (4, 4)))
+    assert math.isnan(metrics['counterfactual/flips'])
+    assert metrics['counterfactual/counted'] == 0
+
+
+def test_missing_partner_or_keys_are_named():
+    with pytest.raises(ValueError, match='one version of pair 4 alone'):
+        evaluate(PAIRS[:-1])
+    sample = DataSample().set_gt_label(0).set_pred_label(0)
+    with pytest.raises(ValueError, match="no 'pair_id'.*meta_keys"):
+        evaluate([sample])
