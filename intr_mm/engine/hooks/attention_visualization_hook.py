@@ -1,0 +1,176 @@
+import os.path as osp
+from typing import Iterator, List, Optional, Sequence, Tuple, Union
+
+import mmcv
+import numpy as np
+from mmengine.dist import gather_object, get_dist_info, is_main_process
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from intr_mm.models.utils import select_classes
+from intr_mm.visualization import attend, draw_attention, original_image
+from ..model_utils import unwrap_model
+
+
+@HOOKS.register_module()
+class AttentionVisualizationHook(Hook):
+    """Draw where classes look, in validation and test.
+
+    A picture is a row of panels for each class: the image, each head of the
+    decoder layer, the mean of the heads. The visualizer's backends receive it
+    under a name that stays the same from epoch to epoch. Distributed runs
+    write the pictures that one process would write, each once, at the end of
+    the epoch. With test-time augmentation, the first view is drawn.
+
+    Args:
+        enable (bool): Whether to draw. Defaults to True.
+        interval (int): Draw every ``interval``-th sample of the data set,
+            from the first on. Defaults to 500.
+        classes (Sequence[str | int]): Whose attention to draw: any of
+            ``'pred'``, ``'gt'``, ``'topN'`` (such as ``'top3'``) and class
+            indices. A class is drawn once, and samples without a true class
+            are drawn without. Defaults to ``('pred', 'gt')``.
+        layer (int): Decoder layer. Defaults to -1, the last.
+        show (bool): Whether to open a window. Defaults to False.
+        wait_time (float): Seconds that the window stays, 0 is until a key is
+            pressed. Defaults to 0.
+        out_dir (str, optional): Folder to write to instead of the
+            visualizer's backends. Defaults to None.
+    """
+
+    def __init__(self,
+                 enable: bool = True,
+                 interval: int = 500,
+                 classes: Sequence[Union[str, int]] = ('pred', 'gt'),
+                 layer: int = -1,
+                 show: bool = False,
+                 wait_time: float = 0.,
+                 out_dir: Optional[str] = None) -> None:
+        self.enable = enable
+        self.interval = interval
+        self.classes = classes
+        self.layer = layer
+        self.show = show
+        self.wait_time = wait_time
+        self.out_dir = out_dir
+        self._pictures: List[Tuple[str, np.ndarray]] = []
+
+    def before_run(self, runner) -> None:
+        """Refuse a model that has no attention to show."""
+        model = unwrap_model(runner.model)
+        if self.enable and not hasattr(
+                getattr(model, 'head', None), 'get_attention'):
+            raise TypeError(
+                'AttentionVisualizationHook shows the attention of an '
+                f'INTRHead, but {type(model).__name__} has none; give the '
+                'model an INTRHead or set enable=False on the hook.')
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch: dict,
+                       outputs: Sequence[DataSample]) -> None:
+        """Draw the batch's samples whose turn it is."""
+        self._draw_batch(runner, 'val', batch_idx, data_batch, outputs)
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch: dict,
+                        outputs: Sequence[DataSample]) -> None:
+        """Draw the batch's samples whose turn it is."""
+        self._draw_batch(runner, 'test', batch_idx, data_batch, outputs)
+
+    def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
+        """Write the pictures of all processes."""
+        self._gather(runner, 'val')
+
+    def after_test_epoch(self, runner, metrics: Optional[dict] = None) -> None:
+        """Write the pictures of all processes."""
+        self._gather(runner, 'test')
+
+    def _draw_batch(self, runner, mode: str, batch_idx: int, data_batch: dict,
+                    outputs: Sequence[DataSample]) -> None:
+        if not self.enable:
+            return
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        dataset = loop.dataloader.dataset
+        names = getattr(dataset, 'metainfo', {}).get('classes')
+        images = data_batch['inputs']
+        # Test-time augmentation gives a batch for each view.
+        views = [images] if getattr(images[0], 'ndim', 0) == 3 else images
+        for i, index in _sample_indices(loop.dataloader, batch_idx,
+                                        len(outputs)):
+            if index % self.interval == 0:
+                picture = self._draw(
+                    unwrap_model(runner.model), views[0][i], outputs[i], names)
+                self._pictures.append((f'attention_{mode}_{index}', picture))
+        if get_dist_info()[1] == 1:
+            self._write(runner, mode, self._pictures)
+            self._pictures = []
+
+    def _gather(self, runner, mode: str) -> None:
+        # The visualizer writes in the main process only.
+        if self.enable and get_dist_info()[1] > 1:
+            parts = gather_object(self._pictures)
+            self._pictures = []
+            if is_main_process():
+                pictures = [pair for part in parts for pair in part]
+                self._write(runner, mode, pictures)
+
+    def _write(self, runner, mode: str,
+               pictures: List[Tuple[str, np.ndarray]]) -> None:
+        # Iteration-based training stays in epoch 0.
+        step = (runner.epoch or runner.iter) if mode == 'val' else 0
+        for name, picture in pictures:
+            if self.show:
+                runner.visualizer.show(
+                    picture, win_name=name, wait_time=self.wait_time)
+            if self.out_dir is None:
+                runner.visualizer.add_image(name, picture, step=step)
+            else:
+                mmcv.imwrite(picture[..., ::-1],
+                             osp.join(self.out_dir, f'{name}_{step}.png'))
+
+    def _draw(self, model: nn.Module, image: Tensor, output: DataSample,
+              names: Optional[Sequence[str]]) -> np.ndarray:
+        """Picture of one sample.
+
+        Args:
+            model (nn.Module): The classifier.
+            image (Tensor): What the pipeline gave, (3, h, w), 0 to 255, BGR.
+            output (DataSample): The prediction.
+            names (Sequence[str], optional): Names of the classes.
+
+        Returns:
+            np.ndarray: RGB picture, uint8.
+        """
+        score = output.pred_score
+        label = output.get('gt_label')
+        spec = [c for c in self.classes if c != 'gt' or label is not None]
+        classes = select_classes(spec, score[None], label)[0].tolist()
+        classes = list(dict.fromkeys(classes))
+        attention, geometry = attend(model, image, classes, self.layer)
+
+        def describe(index):
+            name = str(index) if names is None else names[index]
+            return f'{name.replace("_", " ")} ({score[index]:.2f})'
+
+        title = f'predicted: {describe(int(score.argmax()))}'
+        if label is not None:
+            title = f'true: {describe(int(label))}\n{title}'
+        return draw_attention(
+            original_image(image, output), attention, geometry,
+            tuple(image.shape[-2:]), [describe(c) for c in classes], title)
+
+
+def _sample_indices(dataloader: DataLoader, batch_idx: int,
+                    batch_size: int) -> Iterator[Tuple[int, int]]:
+    """(place in the batch, index in the data set) of each sample, once.
+
+    mmengine's sampler deals samples to the processes in turn, and repeats some
+    to give each process as many; the repeated ones lie past the end.
+    """
+    rank, world_size = get_dist_info()
+    for i in range(batch_size):
+        place = batch_idx * dataloader.batch_size + i
+        index = place * world_size + rank
+        if index < len(dataloader.dataset):
+            yield i, index

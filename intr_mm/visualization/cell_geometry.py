@@ -1,0 +1,178 @@
+"""Where the cells of a feature grid lie on the image.
+
+A stack of windows (convolutions, poolings, patch embeddings) places its cells
+on a regular lattice, but seldom where a plain resize would put them: cell i of
+padded convolutions of total stride s is centred on pixel s * i, that of a
+patch embedding on the middle of its patch. The lattice follows exactly from
+the kernels, strides and paddings that an image really passes, so it is read
+from one forward pass.
+"""
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Dict, Iterator, Tuple
+
+import torch
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
+from mmcv.cnn.bricks.transformer import AdaptivePadding
+from mmengine.utils import to_2tuple
+from torch import Tensor, nn
+
+Grid = Tuple[int, int]
+_WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Unfold, AdaptivePadding)
+
+
+@dataclass(frozen=True)
+class CellGeometry:
+    """The centre of cell i lies on input pixel ``stride * i + offset``.
+
+    The same holds for rows and columns. Pixels are counted from 0, and their
+    index names their centre.
+
+    Args:
+        stride (float): Distance of neighbouring cells in input pixels.
+        offset (float): Input pixel on which the first cell is centred.
+    """
+    stride: float
+    offset: float
+
+
+@contextmanager
+def trace_cells(model: nn.Module) -> Iterator[Dict[Grid, CellGeometry]]:
+    """Follow the cells of every feature grid through forward passes.
+
+    Args:
+        model (nn.Module): Classifier with a ``backbone``.
+
+    Yields:
+        dict[tuple[int, int], CellGeometry]: Filled by each forward pass under
+        the context: the geometry of each grid (height, width), from the image
+        that enters the backbone to the coarsest feature map.
+    """
+    cells = {}
+
+    def start(_, args):
+        cells.clear()
+        cells[tuple(args[0].shape[-2:])] = CellGeometry(1., 0.)
+
+    def step(module, args, output):
+        grid = tuple(args[0].shape[-2:])
+        kernel, stride, left, new_grid = _window(module, grid, output)
+        # Stages have several branches onto one grid, a shortcut beside a
+        # block: the first to arrive tells where its cells are.
+        if grid not in cells or new_grid in cells:
+            return
+        old = cells[grid]
+        new = {
+            CellGeometry(old.stride * s,
+                         old.offset + old.stride * ((k - 1) / 2 - p))
+            for k, s, p in zip(kernel, stride, left)
+        }
+        if len(new) > 1:
+            raise NotImplementedError(
+                f'{type(module).__name__} places its cells differently in '
+                f'rows and columns for a feature map of {grid}: {new}; give '
+                'the model square kernels and strides, and square images if '
+                'its padding adapts to them.')
+        cells[new_grid] = new.pop()
+
+    handles = [model.backbone.register_forward_pre_hook(start)]
+    handles += [
+        module.register_forward_hook(step) for module in model.modules()
+        if isinstance(module, _WINDOWS)
+    ]
+    try:
+        yield cells
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def infer_cell_geometry(
+        model: nn.Module,
+        input_shape: Grid = (224, 224),
+) -> CellGeometry:
+    """Geometry of the feature map that the head of a classifier receives.
+
+    The model is left as it was found.
+
+    Args:
+        model (nn.Module): ``INTRClassifier`` or mmpretrain's
+            ``ImageClassifier``, without a distributed wrapper.
+        input_shape (tuple[int, int]): Height and width of the image of zeros
+            that is sent through backbone and neck. Defaults to (224, 224).
+
+    Returns:
+        CellGeometry: Stride and offset in input pixels.
+
+    Raises:
+        ValueError: If there is no feature map, or it is not made by windows.
+    """
+    modes = {module: module.training for module in model.modules()}
+    image = next(model.parameters()).new_zeros(1, 3, *input_shape)
+    try:
+        model.eval()
+        with torch.no_grad(), trace_cells(model) as cells:
+            feats = model.extract_feat(image)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    last = feats if isinstance(feats, Tensor) else feats[-1]
+    if last.dim() != 4:
+        raise ValueError(
+            f'{type(model.backbone).__name__} yields the shape '
+            f'{tuple(last.shape)}, not a feature map (B, C, H, W); remove the '
+            "pooling neck, or set out_type='featmap' on a transformer "
+            'backbone.')
+    return geometry_of(cells, tuple(last.shape[-2:]))
+
+
+def geometry_of(cells: Dict[Grid, CellGeometry], grid: Grid) -> CellGeometry:
+    """Geometry of one grid that :func:`trace_cells` met.
+
+    Args:
+        cells (dict): What :func:`trace_cells` yielded, after a forward pass.
+        grid (tuple[int, int]): Height and width of the grid in cells.
+
+    Returns:
+        CellGeometry: Stride and offset in input pixels.
+
+    Raises:
+        ValueError: If no convolution, pooling or unfolding led to the grid.
+    """
+    if grid not in cells:
+        raise ValueError(
+            f'No convolution, pooling or unfolding leads to the feature grid '
+            f'{grid}, so its cells cannot be placed on the image; the grids '
+            f'met are {list(cells)}, use a feature map of one of them.')
+    return cells[grid]
+
+
+def _window(module: nn.Module, grid: Grid, output: Tensor):
+    """Kernel, stride, left padding and output grid of a module, (y, x)."""
+    if isinstance(module, AdaptivePadding):
+        total = module.get_pad_shape(grid)
+        before = [p // 2 if module.padding == 'same' else 0 for p in total]
+        return (1, 1), (1, 1), before, tuple(output.shape[-2:])
+    dilation = to_2tuple(getattr(module, 'dilation', 1))
+    kernel = [
+        d * (k - 1) + 1
+        for d, k in zip(dilation, to_2tuple(module.kernel_size))
+    ]
+    stride = to_2tuple(module.stride)
+    if isinstance(module, Conv2dAdaptivePadding):
+        padding = [
+            max((math.ceil(n / s) - 1) * s + k - n, 0) // 2
+            for n, s, k in zip(grid, stride, kernel)
+        ]
+    elif isinstance(module.padding, str):
+        padding = [(k - 1) // 2 if module.padding == 'same' else 0
+                   for k in kernel]
+    else:
+        padding = to_2tuple(module.padding)
+    if isinstance(module, nn.Unfold):
+        new_grid = tuple((n + 2 * p - k) // s + 1
+                         for n, p, k, s in zip(grid, padding, kernel, stride))
+    else:
+        new_grid = tuple(output.shape[-2:])
+    return kernel, stride, padding, new_grid

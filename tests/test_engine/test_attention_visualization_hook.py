@@ -1,0 +1,223 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+
+from intr_mm.engine.hooks import AttentionVisualizationHook
+
+BACKBONE = dict(
+    type='ResNet',
+    depth=18,
+    stem_channels=4,
+    base_channels=4,
+    num_stages=2,
+    strides=(1, 2),
+    dilations=(1, 1),
+    out_indices=(1, ))
+HEAD = dict(
+    type='INTRHead',
+    num_classes=12,
+    in_channels=8,
+    embed_dims=16,
+    num_layers=2,
+    num_heads=2,
+    feedforward_channels=16)
+PREPROCESSOR = dict(mean=[127.5] * 3, std=[64.] * 3, to_rgb=True)
+MODEL = dict(
+    type='INTRClassifier',
+    backbone=BACKBONE,
+    head=HEAD,
+    data_preprocessor=PREPROCESSOR)
+STOCK = dict(
+    MODEL,
+    type='ImageClassifier',
+    data_preprocessor=dict(PREPROCESSOR, type='ClsDataPreprocessor'))
+NAMES = [f'attention_test_{i}_0.png' for i in (0, 3, 6)]
+
+
+def dataloader(num_samples):
+    return dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=dict(
+            type='RingSpecies',
+            num_samples=num_samples,
+            seed=0,
+            pipeline=[dict(type='PackInputs')]),
+        sampler=dict(type='DefaultSampler', shuffle=False))
+
+
+def build(work_dir,
+          model=MODEL,
+          backends=('LocalVisBackend', ),
+          test_dataloader=None,
+          **hook):
+    """A runner that trains, validates and tests on a few images."""
+    cfg = dict(
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=dataloader(2),
+        val_dataloader=dataloader(2),
+        test_dataloader=test_dataloader or dataloader(9),
+        val_evaluator=dict(type='Accuracy'),
+        test_evaluator=dict(type='Accuracy'),
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        val_cfg=dict(),
+        test_cfg=dict(),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=.01)),
+        visualizer=dict(
+            type='UniversalVisualizer',
+            vis_backends=[dict(type=name) for name in backends]),
+        default_hooks=dict(checkpoint=None),
+        custom_hooks=[
+            dict(dict(type='AttentionVisualizationHook', interval=3), **hook)
+        ],
+        launcher='pytorch' if dist.is_initialized() else 'none',
+        model_wrapper_cfg=dict(
+            type='MMDistributedDataParallel', device_ids=None),
+        randomness=dict(seed=0),
+        experiment_name=f'attention_{work_dir.name}',
+        default_scope='mmpretrain',
+        log_level='WARNING')
+    return Runner.from_cfg(Config(cfg))
+
+
+def pictures(folder):
+    """What was written, by file name."""
+    return {
+        path.name: cv2.imread(str(path))
+        for path in Path(folder).rglob('*.png')
+    }
+
+
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('single')
+    build(work_dir).test()
+    return pictures(work_dir)
+
+
+def test_every_third_sample(written):
+    assert sorted(written) == NAMES
+
+
+def test_mmpretrain_classifier_gives_the_same(written, tmp_path):
+    build(tmp_path, model=STOCK).test()
+    assert_same(pictures(tmp_path), written)
+
+
+@pytest.mark.parametrize('collate', ['default_collate', 'pseudo_collate'])
+def test_first_view_of_test_time_augmentation(written, tmp_path, collate):
+    """Two views that are no different give what one gives."""
+    view = dict(type='RandomFlip', prob=0.)
+    test_dataloader = dataloader(9)
+    test_dataloader['collate_fn'] = dict(type=collate)
+    test_dataloader['dataset']['pipeline'] = [
+        dict(
+            type='TestTimeAug',
+            transforms=[[view, view], [dict(type='PackInputs')]])
+    ]
+    model = dict(type='AverageClsScoreTTA', module=MODEL)
+    build(tmp_path, model=model, test_dataloader=test_dataloader).test()
+    assert_same(pictures(tmp_path), written)
+
+
+def test_tensorboard_and_local(written, tmp_path):
+    event_accumulator = pytest.importorskip(
+        'tensorboard.backend.event_processing.event_accumulator')
+    build(
+        tmp_path,
+        backends=('LocalVisBackend', 'TensorboardVisBackend')).test()
+    assert_same(pictures(tmp_path), written)
+    event_file, = tmp_path.rglob('events.out.tfevents*')
+    events = event_accumulator.EventAccumulator(
+        str(event_file), size_guidance=dict(images=0))
+    events.Reload()
+    assert sorted(events.Tags()['images']) == [
+        name.replace('_0.png', '') for name in NAMES
+    ]
+    event, = events.Images('attention_test_3')
+    image = cv2.imdecode(
+        np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(image, written['attention_test_3_0.png'])
+
+
+def test_out_dir_replaces_the_backends(written, tmp_path):
+    out_dir = tmp_path / 'pictures'
+    build(tmp_path, out_dir=str(out_dir)).test()
+    assert_same(pictures(tmp_path), written)
+    assert len(list(out_dir.iterdir())) == 3
+
+
+def test_disabled(tmp_path):
+    build(tmp_path, enable=False).test()
+    assert pictures(tmp_path) == {}
+
+
+def test_each_class_has_one_row(tmp_path):
+    heights = []
+    for name, classes in [('one', ('pred', 'top1')), ('two', ('top2', 'pred')),
+                          ('three', (0, 5, 11, 5))]:
+        build(tmp_path / name, classes=classes, interval=9).test()
+        picture, = pictures(tmp_path / name).values()
+        heights.append(len(picture))
+    assert heights[1] - heights[0] == heights[2] - heights[1] > 200
+
+
+def test_same_name_and_another_step_each_epoch(tmp_path):
+    build(tmp_path).train()
+    names = sorted(pictures(tmp_path))
+    assert names == ['attention_val_0_1.png', 'attention_val_0_2.png']
+
+
+def test_image_without_true_class(tmp_path):
+    runner = build(tmp_path)
+    hook = next(
+        hook for hook in runner.hooks
+        if isinstance(hook, AttentionVisualizationHook))
+    runner.model.eval()
+    image = torch.zeros(3, 96, 96, dtype=torch.uint8)
+    sample = DataSample().set_pred_score(torch.eye(12)[3])
+    runner.test_loop
+    hook.after_test_iter(runner, 0, dict(inputs=[image]), [sample])
+    assert list(pictures(tmp_path)) == ['attention_test_0_0.png']
+
+
+def test_other_models_are_refused(tmp_path):
+    head = dict(type='LinearClsHead', num_classes=12, in_channels=8)
+    model = dict(STOCK, head=head, neck=dict(type='GlobalAveragePooling'))
+    with pytest.raises(TypeError, match='give the model an INTRHead'):
+        build(tmp_path, model=model).test()
+    build(tmp_path / 'disabled', model=model, enable=False).test()
+
+
+def worker(rank, work_dir):
+    os.environ['LOCAL_RANK'] = str(rank)
+    dist.init_process_group(
+        'gloo',
+        init_method=f'file://{work_dir}/rendezvous',
+        rank=rank,
+        world_size=2)
+    build(work_dir).test()
+
+
+@pytest.mark.skipif(
+    torch.cuda.is_available(), reason='the processes work on the CPU')
+def test_two_processes_write_the_same_once(written, tmp_path):
+    """Nine samples: the sampler repeats the first one to make ten."""
+    mp.spawn(worker, (tmp_path, ), nprocs=2)
+    assert_same(pictures(tmp_path), written)
+
+
+def assert_same(found, expected):
+    assert sorted(found) == sorted(expected)
+    for name, image in expected.items():
+        np.testing.assert_array_equal(found[name], image)
