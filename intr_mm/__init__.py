@@ -1,0 +1,13 @@
+"""INTR, the interpretable transformer, as a plugin of MMPretrain.
+
+Importing it registers its parts in ``mmpretrain.registry``; in a config,
+``custom_imports = dict(imports=['intr_mm'])`` does that.
+"""
+from .compat import setup_compat
+from .version import __version__
+
+setup_compat()
+
+from . import datasets, engine, evaluation, models  # noqa: E402, F401
+
+__all__ = ['__version__']

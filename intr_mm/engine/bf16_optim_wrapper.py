@@ -1,0 +1,29 @@
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.runner import autocast
+from mmpretrain.registry import OPTIM_WRAPPERS
+from torch import nn
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Mixed-precision training in bfloat16, on CPUs as well as GPUs.
+
+    mmengine's ``AmpOptimWrapper`` refuses CPUs. bfloat16 has float32's range,
+    so no loss scaling is needed.
+
+    Args:
+        **kwargs: Those of :class:`mmengine.optim.OptimWrapper`.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module):
+        """Run the forward pass under bfloat16 autocast.
+
+        Args:
+            model (nn.Module): The model that is trained.
+        """
+        with super().optim_context(model), autocast(dtype=torch.bfloat16):
+            yield

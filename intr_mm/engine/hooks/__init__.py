@@ -1,0 +1,13 @@
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .attention_visualization_hook import AttentionVisualizationHook
+from .checkpoint_check_hook import CheckpointCheckHook
+from .dataset_check_hook import DatasetCheckHook
+from .epoch_seed_hook import EpochSeedHook
+from .finite_loss_hook import FiniteLossHook
+from .foreign_checkpoint_hook import ForeignCheckpointHook
+
+__all__ = [
+    'AtomicCheckpointHook', 'AttentionVisualizationHook',
+    'CheckpointCheckHook', 'DatasetCheckHook', 'EpochSeedHook',
+    'FiniteLossHook', 'ForeignCheckpointHook'
+]

@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from ..tiny import build_runner
+
+
+@pytest.fixture(scope='module')
+def checkpoint(images, tmp_path_factory):
+    """A checkpoint of a run of one epoch."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    build_runner(images, work_dir, train_cfg__max_epochs=1).train()
+    return str(work_dir / 'epoch_1.pth')
+
+
+def fail(runner, mode, match):
+    with pytest.raises(ValueError, match=match) as error:
+        getattr(runner, mode)()
+    assert '\n' not in str(error.value)
+
+
+def test_class_count(images, tmp_path, checkpoint):
+    runner = build_runner(
+        images, tmp_path, load_from=checkpoint, model__head__num_classes=4)
+    fail(
+        runner, 'test', "epoch_1.pth' was trained on 3 classes but "
+        'model.head.num_classes is 4')
+
+
+def test_other_depth_and_shape(images, tmp_path, checkpoint):
+    runner = build_runner(
+        images, tmp_path, load_from=checkpoint, model__head__num_layers=2)
+    fail(
+        runner, 'test', "epoch_1.pth' does not fit the model "
+        r'\(Missing key.*head.decoder.layers.1')
+    path = str(tmp_path / 'weights.pth')
+    state_dict = torch.load(checkpoint, weights_only=False)['state_dict']
+    torch.save(dict(state_dict=state_dict), path)
+    runner = build_runner(
+        images, tmp_path, load_from=path, model__head__num_classes=4)
+    fail(runner, 'test',
+         r"weights.pth' does not fit the model \(size mismatch for head")
+
+
+def test_file_of_another_kind(images, tmp_path):
+    path = str(tmp_path / 'other.pth')
+    torch.save(dict(state_dict={'stem.weight': torch.zeros(2)}), path)
+    for mode in ('train', 'test'):
+        fail(
+            build_runner(images, tmp_path, load_from=path), mode,
+            "other.pth' shares no weight with the model")
+
+
+def test_resume_needs_a_training_state(images, tmp_path, checkpoint):
+    path = str(tmp_path / 'weights.pth')
+    state_dict = torch.load(checkpoint, weights_only=False)['state_dict']
+    torch.save(dict(state_dict=state_dict), path)
+    runner = build_runner(images, tmp_path, load_from=path, resume=True)
+    fail(runner, 'train', "weights.pth' holds weights but no training state")
+
+
+def test_fine_tuning_to_other_classes_is_allowed(images, tmp_path, checkpoint):
+    """What fits is loaded, the queries of the classes start anew."""
+    annotations = tmp_path / 'train.txt'
+    annotations.write_text('class_0/0.jpg 0\nclass_1/3.jpg 3\n')
+    dataset = dict(
+        ann_file=str(annotations), metainfo=dict(classes=list('abcd')))
+    runner = build_runner(
+        images,
+        tmp_path,
+        load_from=checkpoint,
+        model__head__num_classes=4,
+        train_dataloader__dataset=dataset,
+        optim_wrapper__optimizer__lr=0.,
+        optim_wrapper__optimizer__weight_decay=0.,
+        val_dataloader=None,
+        val_evaluator=None,
+        val_cfg=None,
+        train_cfg__max_epochs=1)
+    runner.train()
+    weights = torch.load(checkpoint, weights_only=False)['state_dict']
+    own = runner.model.state_dict()
+    name = 'neck.input_proj.weight'
+    name = name if name in own else 'backbone.conv1.weight'
+    assert torch.equal(own[name], weights[name])
+    assert len(own['head.query_embed.weight']) == 4

@@ -1,0 +1,61 @@
+import torch
+from mmengine.hooks import Hook
+
+from ..tiny import build_runner
+
+
+class Recorder(Hook):
+    """Keep the first image of each epoch and what dropout would draw."""
+
+    def __init__(self):
+        self.batches = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 0:
+            state = torch.get_rng_state()
+            drawn = torch.rand(4)
+            torch.set_rng_state(state)
+            self.batches[runner.epoch] = (data_batch['inputs'][0], drawn)
+
+
+def batches(images, work_dir, **options):
+    runner = build_runner(
+        images,
+        work_dir,
+        val_dataloader=None,
+        val_evaluator=None,
+        val_cfg=None,
+        **options)
+    recorder = Recorder()
+    runner.register_hook(recorder)
+    runner.train()
+    return recorder.batches
+
+
+def test_resumed_epochs_repeat_and_epochs_differ(images, tmp_path):
+    loader = dict(train_dataloader__num_workers=2)
+    unbroken = batches(
+        images,
+        tmp_path / 'unbroken',
+        train_dataloader__persistent_workers=True,
+        **loader)
+    resumed = batches(
+        images,
+        tmp_path / 'resumed',
+        load_from=str(tmp_path / 'unbroken' / 'epoch_1.pth'),
+        resume=True,
+        **loader)
+    assert sorted(unbroken) == [0, 1, 2] and sorted(resumed) == [1, 2]
+    for epoch in resumed:
+        for mine, other in zip(resumed[epoch], unbroken[epoch]):
+            assert torch.equal(mine, other)
+    for part in range(2):
+        assert not torch.equal(unbroken[0][part], unbroken[1][part])
+
+
+def test_another_seed_gives_other_batches(images, tmp_path):
+    options = dict(train_cfg__max_epochs=1)
+    one = batches(images, tmp_path / 'one', **options)
+    two = batches(images, tmp_path / 'two', randomness__seed=1, **options)
+    for mine, other in zip(one[0], two[0]):
+        assert not torch.equal(mine, other)
