@@ -1,0 +1,102 @@
+"""The flags of the tools do what those of MMPretrain's tools do."""
+import importlib.util
+import runpy
+import sys
+from pathlib import Path
+
+import mmpretrain
+import pytest
+from mmengine.config import Config
+
+from ..tiny import CONFIG
+
+OURS = Path(__file__).parents[2] / 'tools'
+THEIRS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
+
+
+@pytest.fixture(autouse=True)
+def local_rank(monkeypatch):
+    """Keep the tools from setting it for the tests to come."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+def merged_config(folder, name, monkeypatch, *flags, device='cuda'):
+    """The config that a tool hands to the runner."""
+    # MMPretrain's --amp is for accelerators only
+    monkeypatch.setattr('mmengine.device.get_device', lambda: device)
+    path = folder / name
+    spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(sys, 'argv', [name, *flags])
+    args = tool.parse_args()
+    cfg = Config.fromfile(args.config)
+    tool.merge_args(cfg, args)
+    return cfg.to_dict()
+
+
+def compare(name, monkeypatch, *flags):
+    ours = merged_config(OURS, name, monkeypatch, *flags)
+    theirs = merged_config(THEIRS, name, monkeypatch, *flags)
+    for cfg in (ours, theirs):
+        # where the tools keep them is their own affair
+        cfg.pop('tta_model', None)
+        cfg.pop('tta_pipeline', None)
+        for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            loader = cfg[field] or {}
+            # MMPretrain's default cannot batch images of different sizes
+            loader.pop('collate_fn', None)
+            # pinned memory warns where there is no GPU, and persistent
+            # workers are an error where there are none
+            if '--no-pin-memory' not in flags:
+                loader.pop('pin_memory', None)
+            if loader.get('num_workers') == 0:
+                loader.pop('persistent_workers', None)
+    assert ours == theirs
+    return ours
+
+
+@pytest.mark.parametrize('flags', [
+    ['--work-dir', 'somewhere', '--resume', '--local-rank', '1'],
+    ['--resume', 'epoch_1.pth', '--no-validate', '--launcher', 'pytorch'],
+    ['--amp', '--no-pin-memory', '--no-persistent-workers'],
+    [
+        '--auto-scale-lr', '--cfg-options', 'train_cfg.max_epochs=7',
+        'model.data_preprocessor.mean=1,2,3'
+    ],
+])
+def test_train(monkeypatch, flags, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = '{CONFIG}'\n"
+                      'auto_scale_lr = dict(base_batch_size=16)')
+    compare('train.py', monkeypatch, str(config), *flags)
+
+
+@pytest.mark.parametrize('flags', [
+    ['--work-dir', 'somewhere', '--out', 'out.pkl', '--amp'],
+    ['--tta', '--no-pin-memory', '--launcher', 'slurm'],
+    [
+        '--show-dir', 'pictures', '--show', '--interval', '3', '--wait-time',
+        '1'
+    ],
+    ['--cfg-options', 'test_dataloader.batch_size=1'],
+])
+def test_test(monkeypatch, flags):
+    cfg = compare('test.py', monkeypatch, CONFIG, 'epoch_1.pth', *flags)
+    assert cfg['load_from'] == 'epoch_1.pth'
+
+
+def test_missing_data_ends_in_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, 'argv', [
+        'train.py', CONFIG, '--cfg-options',
+        f'train_dataloader.dataset.data_root={tmp_path}'
+    ])
+    message = f"Data folder '{tmp_path}/train' of train_dataloader does not"
+    with pytest.raises(FileNotFoundError, match=message):
+        runpy.run_path(str(OURS / 'train.py'), run_name='__main__')
+
+
+def test_amp_on_cpu(monkeypatch):
+    cfg = merged_config(
+        OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
+    assert cfg['optim_wrapper']['type'] == 'BFloat16OptimWrapper'

@@ -1,0 +1,183 @@
+"""The tools as a user runs them, in processes of their own."""
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ..tiny import CONFIG, data_options
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(command, images, work_dir, *flags, options=None, **env):
+    """Start a tool on the tiny config, in the work folder."""
+    work_dir.mkdir(exist_ok=True)
+    options = dict(data_options(images), **(options or {}))
+    command = [
+        *map(str, command), '--work-dir',
+        str(work_dir), *flags, '--cfg-options',
+        *(f'{key}={value}' for key, value in options.items())
+    ]
+    path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
+    # training on the CPU is what is tested, also where there is a GPU
+    env = dict(
+        os.environ,
+        PYTHONPATH=path,
+        PYTHON=sys.executable,
+        CUDA_VISIBLE_DEVICES='',
+        OMP_NUM_THREADS='1',
+        **env)
+    return subprocess.Popen(
+        command,
+        cwd=work_dir,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT)
+
+
+def finish(process, code=0):
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == code, output
+    return output
+
+
+def run(*args, code=0, **kwargs):
+    return finish(start(*args, **kwargs), code)
+
+
+def tool(name, config=CONFIG):
+    return [sys.executable, ROOT / 'tools' / name, config]
+
+
+def dist_tool(name, *args):
+    return ['bash', ROOT / 'tools' / name, CONFIG, *args]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('', 0))
+        return str(sock.getsockname()[1])
+
+
+def losses(work_dir):
+    """Losses by iteration, a later run in the folder overrides."""
+    losses = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                losses[entry['iter']] = entry['loss']
+    return losses
+
+
+def weights(path):
+    return torch.load(
+        path, map_location='cpu', weights_only=False)['state_dict']
+
+
+def assert_same_weights(path, other):
+    path, other = weights(path), weights(other)
+    assert path.keys() == other.keys()
+    for name, weight in path.items():
+        assert torch.equal(weight, other[name]), name
+
+
+@pytest.fixture(scope='module')
+def unbroken(images, tmp_path_factory):
+    """Work folder of a run of three epochs of five iterations each."""
+    work_dir = tmp_path_factory.mktemp('unbroken')
+    run(tool('train.py'), images, work_dir)
+    assert len(losses(work_dir)) == 15
+    return work_dir
+
+
+def test_killed_run_resumes_to_the_same_result(images, unbroken, tmp_path):
+    config = tmp_path / 'killed.py'
+    config.write_text(f"_base_ = '{CONFIG}'\n"
+                      "custom_imports = dict(imports=['intr_mm', 'kill_hook'])"
+                      "\ndefault_hooks = dict(kill=dict(type='KillHook', "
+                      'iteration=8))')
+    work_dir = tmp_path / 'work'
+    run(tool('train.py', config), images, work_dir, code=-signal.SIGKILL)
+    assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
+    before = losses(work_dir)
+    assert max(before) < 9
+
+    run(tool('train.py'), images, work_dir, '--resume')
+    assert losses(work_dir) == losses(unbroken)
+    assert_same_weights(work_dir / 'epoch_3.pth', unbroken / 'epoch_3.pth')
+
+
+def test_distributed_evaluation_counts_each_image_once(images, unbroken,
+                                                       tmp_path):
+    """11 images on 2 processes by batches of 3, where one image is padding."""
+    checkpoint = unbroken / 'epoch_3.pth'
+    results = {}
+    for name, command, flags in (
+        ('one', [*tool('test.py'), checkpoint], ()),
+        ('two', dist_tool('dist_test.sh', checkpoint, 2), ()),
+    ):
+        out = tmp_path / f'{name}.pkl'
+        log = run(
+            command,
+            images,
+            tmp_path / name,
+            '--out',
+            str(out),
+            *flags,
+            PORT=free_port())
+        results[name] = pickle.loads(out.read_bytes())
+        results[f'{name} metrics'] = [
+            json.loads(path.read_text())
+            for path in (tmp_path / name).glob('*/*.json')
+        ]
+        assert 'accuracy/top1' in log
+    one, two = results['one'], results['two']
+    assert len(one) == len(two) == 11
+    assert len({sample['img_path'] for sample in two}) == 11
+    for sample, other in zip(one, two):
+        assert sample['img_path'] == other['img_path']
+        assert torch.equal(sample['pred_label'], other['pred_label'])
+        torch.testing.assert_close(sample['pred_score'], other['pred_score'])
+    metrics, = results['one metrics']
+    other, = results['two metrics']
+    for key in ('accuracy/top1', 'accuracy/top2'):
+        assert metrics[key] == other[key]
+
+
+def test_two_nodes_train_as_two_processes_of_one_node(images, tmp_path):
+    options = {'train_cfg.max_epochs': 1}
+    log = run(
+        dist_tool('dist_train.sh', 2),
+        images,
+        tmp_path / 'one_node',
+        options=options,
+        PORT=free_port())
+    # 18 images on two processes by batches of four
+    assert '[1][3/3]' in log and 'Epoch(val) [1][2/2]' in log
+
+    port = free_port()
+    nodes = [
+        start(
+            dist_tool('dist_train.sh', 1),
+            images,
+            tmp_path / 'two_nodes',
+            options=options,
+            NNODES='2',
+            NODE_RANK=str(rank),
+            MASTER_ADDR='127.0.0.1',
+            PORT=port) for rank in range(2)
+    ]
+    for node in nodes:
+        finish(node)
+    assert losses(tmp_path / 'two_nodes') == losses(tmp_path / 'one_node')
+    assert_same_weights(tmp_path / 'two_nodes' / 'epoch_1.pth',
+                        tmp_path / 'one_node' / 'epoch_1.pth')

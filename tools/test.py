@@ -1,0 +1,153 @@
+#!/usr/bin/env python
+"""Test a model, with the flags of MMPretrain's tool of the same name."""
+import argparse
+import os
+import os.path as osp
+from copy import deepcopy
+
+import mmengine
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+from mmengine.evaluator import DumpResults
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from intr_mm.engine import check_data_folders, setup_cpu_distributed
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test (and eval) a model')
+    parser.add_argument('config', help='test config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='the dir to save logs and metrics')
+    parser.add_argument('--out', help='the file to output results')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what `--out` holds, the predictions by default')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in `xxx=yyy`, '
+        '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
+        'and without white space)')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='enable automatic-mixed-precision test')
+    parser.add_argument(
+        '--show-dir', help='directory where the predictions are drawn to')
+    parser.add_argument(
+        '--show',
+        action='store_true',
+        help='display the prediction results in a window')
+    parser.add_argument(
+        '--interval',
+        type=int,
+        default=1,
+        help='visualize per interval samples')
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='display time of every window (second)')
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='disable the pin_memory option in dataloaders')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='enable test-time augmentation, by `tta_pipeline` and '
+        '`tta_model` of the config, else by averaging the scores of an image '
+        'and its mirror image')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    if args.out is None and args.out_item is not None:
+        parser.error('--out-item needs the path of the file in --out')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Merge the command line into the config."""
+    cfg.launcher = args.launcher
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+
+    # priority: command line > config > name of the config
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.setdefault('visualization',
+                                     dict(type='VisualizationHook'))
+        cfg.default_hooks.visualization.update(
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval)
+
+    if args.tta:
+        add_tta(cfg)
+
+    cfg.test_dataloader = ConfigDict(
+        dict(
+            pin_memory=get_device() != 'cpu',
+            # the images of a batch may differ in size
+            collate_fn=dict(type='pseudo_collate')),
+        **cfg.test_dataloader)
+    if args.no_pin_memory:
+        cfg.test_dataloader.pin_memory = False
+
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+
+
+def add_tta(cfg: Config) -> None:
+    """Wrap the model and the end of the pipeline for augmentation."""
+    tta_model = cfg.get('tta_model',
+                        dict(type='mmpretrain.AverageClsScoreTTA'))
+    pipeline = cfg.get('tta_pipeline')
+    if pipeline is None:
+        *pipeline, pack = deepcopy(cfg.test_dataloader.dataset.pipeline)
+        flips = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
+        pipeline.append(dict(type='TestTimeAug', transforms=[flips, [pack]]))
+    cfg.model = ConfigDict(**tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = pipeline
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    merge_args(cfg, args)
+    check_data_folders(cfg, 'test_dataloader')
+    setup_cpu_distributed(cfg)
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics' and runner.rank == 0:
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()
