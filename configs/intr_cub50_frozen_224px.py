@@ -1,0 +1,126 @@
+"""INTR on a frozen ImageNet ResNet-50, for CUB-50 on two CPU cores.
+
+The photos of the first 50 classes of CUB-200-2011 with their official split
+(1,500 / 1,389), at 224 px. The dilated, frozen backbone yields 14 x 14 cells;
+one encoder and two decoder layers are trained from scratch in bfloat16.
+
+Data:     data/cub50, in CUB's own layout, lists cut to the first 50 classes.
+Weights:  an ImageNet ResNet-50 of caffe style with keys ``backbone.*``.
+Command:  python tools/train.py configs/intr_cub50_frozen_224px.py \\
+              --cfg-options model.backbone.init_cfg.checkpoint=WEIGHTS
+Cost:     not measured yet.
+Expected: not measured yet.
+"""
+_base_ = './_base_/default_runtime.py'
+
+classes = [
+    'Black_footed_Albatross', 'Laysan_Albatross', 'Sooty_Albatross',
+    'Groove_billed_Ani', 'Crested_Auklet', 'Least_Auklet', 'Parakeet_Auklet',
+    'Rhinoceros_Auklet', 'Brewer_Blackbird', 'Red_winged_Blackbird',
+    'Rusty_Blackbird', 'Yellow_headed_Blackbird', 'Bobolink', 'Indigo_Bunting',
+    'Lazuli_Bunting', 'Painted_Bunting', 'Cardinal', 'Spotted_Catbird',
+    'Gray_Catbird', 'Yellow_breasted_Chat', 'Eastern_Towhee',
+    'Chuck_will_Widow', 'Brandt_Cormorant', 'Red_faced_Cormorant',
+    'Pelagic_Cormorant', 'Bronzed_Cowbird', 'Shiny_Cowbird', 'Brown_Creeper',
+    'American_Crow', 'Fish_Crow', 'Black_billed_Cuckoo', 'Mangrove_Cuckoo',
+    'Yellow_billed_Cuckoo', 'Gray_crowned_Rosy_Finch', 'Purple_Finch',
+    'Northern_Flicker', 'Acadian_Flycatcher', 'Great_Crested_Flycatcher',
+    'Least_Flycatcher', 'Olive_sided_Flycatcher', 'Scissor_tailed_Flycatcher',
+    'Vermilion_Flycatcher', 'Yellow_bellied_Flycatcher', 'Frigatebird',
+    'Northern_Fulmar', 'Gadwall', 'American_Goldfinch', 'European_Goldfinch',
+    'Boat_tailed_Grackle', 'Eared_Grebe'
+]
+data_root = 'data/cub50'
+
+data_preprocessor = dict(
+    num_classes=50,
+    mean=[123.68, 116.779, 103.939],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True)
+
+model = dict(
+    type='INTRClassifier',
+    backbone=dict(
+        type='TorchvisionResNet',
+        depth=50,
+        style='caffe',
+        strides=(1, 2, 2, 1),
+        dilations=(1, 1, 1, 2),
+        frozen_stages=4,
+        norm_eval=True,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='weights/resnet50_caffe_in1k.pth',
+            prefix='backbone')),
+    neck=dict(
+        type='INTREncoder',
+        in_channels=2048,
+        num_layers=1,
+        feedforward_channels=1024,
+        dropout=0.),
+    head=dict(
+        type='INTRHead',
+        num_classes=50,
+        num_layers=2,
+        feedforward_channels=1024,
+        dropout=0.))
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    drop_last=True,
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='CUB',
+        data_root=data_root,
+        split='train',
+        metainfo=dict(classes=classes),
+        pipeline=[
+            dict(type='LoadIntactImage', ignore_empty=True),
+            dict(
+                type='RandomResizedCrop',
+                scale=224,
+                crop_ratio_range=(.35, 1.)),
+            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+            dict(type='PackInputs'),
+        ]),
+    sampler=dict(type='DefaultSampler', shuffle=True))
+
+val_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='CUB',
+        data_root=data_root,
+        split='test',
+        metainfo=dict(classes=classes),
+        pipeline=[
+            dict(type='LoadIntactImage'),
+            dict(type='ResizeEdge', scale=224, edge='short'),
+            dict(type='PackInputs'),
+        ]),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+val_evaluator = dict(type='Accuracy', topk=(1, 5))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(
+    type='BFloat16OptimWrapper',
+    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=1e-4),
+    clip_grad=dict(max_norm=1.0))
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.05, end=1, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=1,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=20)
+val_cfg = dict()
+test_cfg = dict()
+
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=1, max_keep_ckpts=1))
