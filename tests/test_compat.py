@@ -1,0 +1,65 @@
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mmcv
+import mmpretrain
+import pytest
+
+from intr_mm import compat
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_installed_versions_are_in_the_tested_range():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        compat.check_versions()
+
+
+@pytest.mark.parametrize('version', ['2.0.1', '99.0.0'])
+def test_other_versions_warn(monkeypatch, version):
+    monkeypatch.setattr(mmcv, '__version__', version)
+    with pytest.warns(UserWarning, match=f'but mmcv {version} is'):
+        compat.check_versions()
+
+
+def test_highest_tested_version_does_not_warn(monkeypatch):
+    high = compat.TESTED_VERSIONS['mmpretrain'][1]
+    monkeypatch.setattr(mmpretrain, '__version__', high)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        compat.check_versions()
+
+
+@pytest.mark.parametrize('missing', [['mmdet'], list(compat.TESTED_VERSIONS)])
+def test_missing_packages_are_named_with_the_remedy(missing):
+    code = f'''
+import importlib.util
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: (
+    None if name in {missing} else find_spec(name, package))
+import intr_mm
+'''
+    run = subprocess.run([sys.executable, '-c', code],
+                         cwd=ROOT,
+                         capture_output=True,
+                         text=True)
+    assert run.returncode == 1
+    message = run.stderr.strip().splitlines()[-1]
+    assert message.startswith('ImportError: intr_mm needs')
+    assert f'but {", ".join(missing)} cannot be imported' in message
+    assert message.count('. ') == 0 and message.endswith('.')
+    for path in ('requirements/onedl.txt', 'requirements/mminstall.txt'):
+        assert path in message
+        assert (ROOT / path).is_file()
+
+
+def test_nothing_installed_says_what_to_install():
+    """Without site-packages not even torch is there."""
+    run = subprocess.run([sys.executable, '-S', '-c', 'import intr_mm'],
+                         cwd=ROOT,
+                         capture_output=True,
+                         text=True)
+    assert 'ImportError: intr_mm needs mmengine' in run.stderr

@@ -1,0 +1,121 @@
+"""What an installed ``intr_mm`` carries along, checked on built archives."""
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from modelindex import load_model_index
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ('configs', 'tools')
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A copy of the checkout, so that building leaves nothing in it."""
+    target = tmp_path_factory.mktemp('source')
+    for name in ('intr_mm', 'requirements') + SHIPPED:
+        shutil.copytree(
+            ROOT / name,
+            target / name,
+            ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+    for name in ('setup.py', 'setup.cfg', 'MANIFEST.in', 'README.md',
+                 'LICENSE', 'CITATION.cff', 'model-index.yml'):
+        shutil.copy(ROOT / name, target)
+    return target
+
+
+def run(*command, cwd):
+    result = subprocess.run([sys.executable, *command],
+                            cwd=cwd,
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def pip(*args, cwd):
+    run('-m', 'pip', *args, '--no-deps', '--no-build-isolation', cwd=cwd)
+
+
+def build_wheel(what, folder, cwd):
+    pip('wheel', str(what), '-w', str(folder), cwd=cwd)
+    wheel, = folder.glob('intr_mm-*.whl')
+    return ZipFile(wheel)
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory):
+    return build_wheel('.', tmp_path_factory.mktemp('wheel'), source)
+
+
+def files_below(root, folders):
+    return {
+        path.relative_to(root).as_posix()
+        for folder in folders
+        for path in (root / folder).rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def test_wheel_carries_all_that_mim_looks_for(source, wheel):
+    names = set(wheel.namelist())
+    mim = files_below(source, SHIPPED) | {'model-index.yml'}
+    assert 'configs/intr_demo.py' in mim and 'tools/train.py' in mim
+    prefix = 'intr_mm/.mim/'
+    assert {name[len(prefix):]
+            for name in names if name.startswith(prefix)} == mim
+    modules = {name for name in names if not name.startswith(prefix)}
+    assert files_below(source, ['intr_mm']) == {
+        name
+        for name in modules if name.startswith('intr_mm/')
+    }
+    assert wheel.read(f'{prefix}configs/intr_demo.py') == (
+        ROOT / 'configs/intr_demo.py').read_bytes()
+    assert not (source / 'intr_mm/.mim').exists()
+
+
+def test_wheel_requires_no_mm_package_and_no_torch(wheel):
+    metadata, = (
+        name for name in wheel.namelist()
+        if name.endswith('.dist-info/METADATA'))
+    required = [
+        line for line in wheel.read(metadata).decode().splitlines()
+        if line.startswith('Requires-Dist:')
+    ]
+    always = [line for line in required if 'extra ==' not in line]
+    assert sorted(line.split()[1]
+                  for line in always) == ['matplotlib', 'numpy']
+    for extra, package in (('mim', 'mmpretrain'), ('onedl',
+                                                   'onedl-mmpretrain')):
+        assert any(line.split()[1].startswith(package) and f'"{extra}"' in line
+                   for line in (r.replace("'", '"') for r in required))
+
+
+def test_source_archive_builds_the_same_wheel(source, wheel, tmp_path):
+    run('setup.py', '-q', 'sdist', '-d', str(tmp_path), cwd=source)
+    archive, = tmp_path.glob('*.tar.gz')
+    shutil.unpack_archive(archive, tmp_path / 'unpacked')
+    unpacked, = (tmp_path / 'unpacked').iterdir()
+    rebuilt = build_wheel('.', tmp_path, unpacked)
+    assert set(rebuilt.namelist()) == set(wheel.namelist())
+
+
+def test_editable_install_links_the_checkout(source, tmp_path):
+    checkout = tmp_path / 'checkout'
+    shutil.copytree(source, checkout)
+    pip('install', '-e', '.', '--target', str(tmp_path / 'site'), cwd=checkout)
+    for name in SHIPPED + ('model-index.yml', ):
+        link = checkout / 'intr_mm/.mim' / name
+        assert link.is_symlink()
+        assert link.resolve() == (checkout / name).resolve()
+
+
+def test_model_index_names_existing_configs():
+    index = load_model_index.load(str(ROOT / 'model-index.yml'))
+    index.build_models_with_collections()
+    assert {model.name for model in index.models} >= {'intr_cub', 'intr_demo'}
+    for model in index.models:
+        assert (ROOT / model.config).is_file(), model.config
+        assert model.name == Path(model.config).stem
