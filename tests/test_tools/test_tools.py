@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def start(command, images, work_dir, *flags, options=None, **env):
-    """Start a tool on the tiny config, in the work folder."""
+    """Start a tool in the work folder, on images if the config needs any."""
     work_dir.mkdir(exist_ok=True)
-    options = dict(data_options(images), **(options or {}))
+    options = dict(data_options(images) if images else {}, **(options or {}))
     command = [
         *map(str, command), '--work-dir',
         str(work_dir), *flags, '--cfg-options',
@@ -99,21 +99,44 @@ def unbroken(images, tmp_path_factory):
     return work_dir
 
 
-def test_killed_run_resumes_to_the_same_result(images, unbroken, tmp_path):
-    config = tmp_path / 'killed.py'
-    config.write_text(f"_base_ = '{CONFIG}'\n"
+def check_resume(config, images, unbroken, tmp_path, **kwargs):
+    """Kill a run in its second epoch, resume it, compare it to another."""
+    killed = tmp_path / 'killed.py'
+    killed.write_text(f"_base_ = '{config}'\n"
                       "custom_imports = dict(imports=['intr_mm', 'kill_hook'])"
                       "\ndefault_hooks = dict(kill=dict(type='KillHook', "
                       'iteration=8))')
     work_dir = tmp_path / 'work'
-    run(tool('train.py', config), images, work_dir, code=-signal.SIGKILL)
+    code = -signal.SIGKILL
+    run(tool('train.py', killed), images, work_dir, code=code, **kwargs)
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
     before = losses(work_dir)
     assert max(before) < 9
 
-    run(tool('train.py'), images, work_dir, '--resume')
+    run(tool('train.py', config), images, work_dir, '--resume', **kwargs)
     assert losses(work_dir) == losses(unbroken)
     assert_same_weights(work_dir / 'epoch_3.pth', unbroken / 'epoch_3.pth')
+
+
+def test_killed_run_resumes_to_the_same_result(images, unbroken, tmp_path):
+    check_resume(CONFIG, images, unbroken, tmp_path)
+
+
+def test_killed_demo_resumes_to_the_same_result(tmp_path):
+    """The demo itself, on 160 of its pictures."""
+    demo = ROOT / 'configs' / 'intr_demo.py'
+    options = {
+        'train_cfg.max_epochs': 3,
+        'train_dataloader.dataset.num_samples': 160,
+        'val_dataloader.dataset.num_samples': 12,
+        'train_dataloader.dataset.cache_dir': tmp_path / 'cache',
+        'val_dataloader.dataset.cache_dir': tmp_path / 'cache',
+        'default_hooks.logger.interval': 1
+    }
+    unbroken = tmp_path / 'unbroken'
+    run(tool('train.py', demo), None, unbroken, options=options)
+    assert len(losses(unbroken)) == 15
+    check_resume(demo, None, unbroken, tmp_path, options=options)
 
 
 def test_distributed_evaluation_counts_each_image_once(images, unbroken,

@@ -1,0 +1,50 @@
+"""What the README says to type can be typed."""
+import re
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / 'README.md').read_text()
+
+
+def blocks(language):
+    return re.findall(rf'```{language}\n(.*?)```', README, re.S)
+
+
+def test_python_runs():
+    snippet, _ = blocks('python')
+    names = {}
+    exec(snippet, names)
+    assert names['logits'].shape == (2, 20)
+    assert names['attention'].shape == (2, 3, 8, 10, 9)
+
+
+def test_config_inherits(tmp_path):
+    _, config = blocks('python')
+    (tmp_path / 'config.py').write_text(config)
+    head = Config.fromfile(tmp_path / 'config.py').model.head
+    assert head.type == 'INTRHead' and head.in_channels == 768
+
+
+# Not those inside other packages, as mmpretrain::....
+PATHS = re.findall(r'(?<![\w./:-])[\w./-]+\.(?:py|sh|png|txt)\b', README)
+
+
+@pytest.mark.parametrize('path', sorted(set(PATHS)))
+def test_files_exist(path):
+    assert (ROOT / path).exists()
+
+
+def test_package_map():
+    text = README.split('## Map of the package')[1].split('```')[1]
+    for line in text.splitlines():
+        for path in line[:45].split():
+            assert (ROOT / path).exists(), path
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / 'Makefile').read_text()
+    for target in re.findall(r'^make (\w+)', README, re.M):
+        assert re.search(rf'^{target}:', makefile, re.M)
