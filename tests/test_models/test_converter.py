@@ -12,7 +12,7 @@ CONVERTER = 'tools/model_converters/intr_to_mmpretrain.py'
 
 @pytest.mark.parametrize('content, error', [
     (dict(model={'fc.weight': torch.zeros(1)}), 'not an official INTR'),
-    ([1, 2], 'not an official INTR'),
+    ([1, 2], 'holds a list'),
     (dict(
         model={
             'presence_vector.weight': torch.zeros(1, 4),

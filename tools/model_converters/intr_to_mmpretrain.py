@@ -28,9 +28,11 @@ def convert(src: str) -> dict:
     Returns:
         dict[str, Tensor]: The state dict of an ``INTRClassifier``.
     """
-    checkpoint = load_weights(src)
-    state_dict = checkpoint.get('model') if isinstance(checkpoint,
-                                                       dict) else None
+    try:
+        checkpoint = load_weights(src)
+    except (OSError, RuntimeError) as e:
+        raise SystemExit(f'{e} Nothing was written.') from e
+    state_dict = checkpoint.get('model')
     if not isinstance(state_dict, dict) or \
             'presence_vector.weight' not in state_dict:
         raise SystemExit(

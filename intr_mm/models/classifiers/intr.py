@@ -22,8 +22,8 @@ class INTRClassifier(ImageClassifier):
         backbone (dict): Config of the backbone.
         neck (dict, optional): Config of the neck, usually
             :class:`INTREncoder`. Defaults to None.
-        head (dict, optional): Config of the head, usually :class:`INTRHead`.
-            Defaults to None.
+        head (dict, optional): Config of an :class:`INTRHead`. Defaults to
+            None.
         test_cfg (dict, optional): ``attention=dict(classes=..., layer=-1)``
             makes predictions carry attention maps, for evaluators that need
             them; see :meth:`INTRHead.predict`. Defaults to None.
