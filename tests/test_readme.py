@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmpretrain.registry import HOOKS
+
+from intr_mm.engine.hooks import AttentionVisualizationHook
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -14,7 +17,7 @@ def blocks(language):
 
 
 def test_python_runs():
-    snippet, _ = blocks('python')
+    snippet, _, _ = blocks('python')
     names = {}
     exec(snippet, names)
     assert names['logits'].shape == (2, 20)
@@ -22,10 +25,13 @@ def test_python_runs():
 
 
 def test_config_inherits(tmp_path):
-    _, config = blocks('python')
-    (tmp_path / 'config.py').write_text(config)
-    head = Config.fromfile(tmp_path / 'config.py').model.head
-    assert head.type == 'INTRHead' and head.in_channels == 768
+    _, model, hook = blocks('python')
+    (tmp_path / 'config.py').write_text(model + hook)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    assert cfg.model.head.type == 'INTRHead'
+    assert cfg.model.head.in_channels == 768
+    hook = HOOKS.build(cfg.default_hooks.visualization)
+    assert hook.enable and isinstance(hook, AttentionVisualizationHook)
 
 
 # Not those inside other packages, as mmpretrain::....
