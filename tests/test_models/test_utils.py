@@ -3,8 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 
-from intr_mm.models.utils import (make_padding_mask, select_classes,
-                                  valid_grid)
+from intr_mm.models.utils import make_padding_mask, select_classes, valid_grid
 
 
 def samples(sizes, padded):
