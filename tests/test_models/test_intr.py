@@ -128,20 +128,20 @@ def test_attention_refuses_bad_requests():
 
 
 @torch.no_grad()
-def test_attention_explains_the_output():
-    """The weights are those that the fused attention applies."""
+def test_attention_is_that_of_pytorch():
+    """Output and weights are those of ``nn.MultiheadAttention``."""
     torch.manual_seed(0)
     attn = MultiheadAttention(16, 4, batch_first=True).eval()
     query, key = torch.randn(2, 3, 16), torch.randn(2, 7, 16)
     mask = torch.zeros(2, 7, dtype=torch.bool)
     mask[1, 5:] = True
+    q, k = query.transpose(0, 1), key.transpose(0, 1)
+    out, expected = attn.attn(
+        q, k, k, key_padding_mask=mask, average_attn_weights=False)
     weights = attn.attention_weights(query, key, key_padding_mask=mask)
-    value = key @ attn.attn.in_proj_weight[32:].T + attn.attn.in_proj_bias[32:]
-    value = value.unflatten(-1, (4, 4)).transpose(1, 2)
-    mixed = (weights @ value).transpose(1, 2).flatten(2)
-    expected = query + attn.attn.out_proj(mixed)
+    torch.testing.assert_close(weights, expected)
     torch.testing.assert_close(
-        attn(query, key, key_padding_mask=mask), expected)
+        attn(query, key, key_padding_mask=mask), query + out.transpose(0, 1))
 
 
 def test_plain_runs_compute_no_weights(monkeypatch):

@@ -1,4 +1,4 @@
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import \
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 class MultiheadAttention(MMCVMultiheadAttention):
-    """mmcv's ``MultiheadAttention`` on PyTorch's fused kernels.
+    """mmcv's ``MultiheadAttention`` on PyTorch's fused attention.
 
     Parameters and their names are those of mmcv, so DETR checkpoints of mmdet
-    fit. It differs in three ways: the forward pass asks ``torch`` for no
-    attention weights, which lets it take the fused kernels; a missing
-    ``key_pos`` means no position at the keys (mmcv reuses ``query_pos`` when
-    the shapes happen to match); and :meth:`attention_weights` computes the
-    weights of chosen queries on request.
+    fit. It differs in three ways: the forward pass keeps no attention weights,
+    which lets it take the fused kernels; a missing ``key_pos`` means no
+    position at the keys (mmcv reuses ``query_pos`` when the shapes happen to
+    match); and :meth:`attention_weights` computes the weights of chosen
+    queries on request. The batch is the first dimension.
     """
 
     def forward(self,
@@ -24,7 +24,6 @@ class MultiheadAttention(MMCVMultiheadAttention):
                 identity: Optional[Tensor] = None,
                 query_pos: Optional[Tensor] = None,
                 key_pos: Optional[Tensor] = None,
-                attn_mask: Optional[Tensor] = None,
                 key_padding_mask: Optional[Tensor] = None) -> Tensor:
         """Attend and add the result to the identity.
 
@@ -36,7 +35,6 @@ class MultiheadAttention(MMCVMultiheadAttention):
                 Defaults to ``query``.
             query_pos (Tensor, optional): Added to ``query``.
             key_pos (Tensor, optional): Added to ``key``.
-            attn_mask (Tensor, optional): As in ``nn.MultiheadAttention``.
             key_padding_mask (Tensor, optional): Bool of shape (B, N), True
                 where a key is padding.
 
@@ -48,18 +46,14 @@ class MultiheadAttention(MMCVMultiheadAttention):
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
         key = key if key_pos is None else key + key_pos
-        if self.batch_first:
-            query, key, value = (
-                x.transpose(0, 1) for x in (query, key, value))
-        out = self.attn(
-            query,
-            key,
-            value,
-            attn_mask=attn_mask,
-            key_padding_mask=key_padding_mask,
-            need_weights=False)[0]
-        if self.batch_first:
-            out = out.transpose(0, 1)
+        mask = key_padding_mask
+        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
+        # refuses under autocast.
+        out = F.scaled_dot_product_attention(
+            *self._project(query, key, value),
+            attn_mask=None if mask is None else ~mask[:, None, None],
+            dropout_p=self.attn.dropout if self.training else 0.)
+        out = self.attn.out_proj(out.transpose(1, 2).flatten(2))
         return identity + self.dropout_layer(self.proj_drop(out))
 
     def attention_weights(self,
@@ -81,14 +75,7 @@ class MultiheadAttention(MMCVMultiheadAttention):
             Tensor: float32 of shape (B, heads, K, N); sums to 1 over N.
         """
         query = query if query_pos is None else query + query_pos
-        weight_q, weight_k, _ = self.attn.in_proj_weight.chunk(3)
-        bias_q, bias_k, _ = self.attn.in_proj_bias.chunk(3)
-
-        def split_heads(x: Tensor) -> Tensor:
-            return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-
-        q = split_heads(F.linear(query, weight_q, bias_q))
-        k = split_heads(F.linear(key, weight_k, bias_k))
+        q, k = self._project(query, key)
         # Half precision under autocast has too few digits for a softmax over
         # thousands of cells.
         scores = (q @ k.transpose(-2, -1)).float() * q.size(-1)**-0.5
@@ -96,3 +83,19 @@ class MultiheadAttention(MMCVMultiheadAttention):
             scores = scores.masked_fill(key_padding_mask[:, None, None],
                                         float('-inf'))
         return scores.softmax(-1)
+
+    def _project(self, *inputs: Tensor) -> Tuple[Tensor, ...]:
+        """Project query, key and value, as many as given, and split heads.
+
+        Args:
+            *inputs (Tensor): Each of shape (B, L, D).
+
+        Returns:
+            tuple[Tensor]: Each of shape (B, heads, L, D / heads).
+        """
+        weights = self.attn.in_proj_weight.chunk(3)
+        biases = self.attn.in_proj_bias.chunk(3)
+        return tuple(
+            F.linear(x, weight, bias).unflatten(-1, (self.num_heads,
+                                                     -1)).transpose(1, 2)
+            for x, weight, bias in zip(inputs, weights, biases))
