@@ -8,8 +8,12 @@ Data:     data/cub50, in CUB's own layout, lists cut to the first 50 classes.
 Weights:  an ImageNet ResNet-50 of caffe style with keys ``backbone.*``.
 Command:  python tools/train.py configs/intr_cub50_frozen_224px.py \\
               --cfg-options model.backbone.init_cfg.checkpoint=WEIGHTS
-Cost:     not measured yet.
-Expected: not measured yet.
+Cost:     59 minutes on 2 cores that did other work besides; an iteration took
+          1.0 s where they were free, so about 35 minutes. The test took 13
+          minutes, in float32.
+Expected: 77.8 top-1 and 95.0 top-5 on the official test split, measured by us
+          with torch 2.11 on a CPU, in one run. The training loss is about 0.1
+          from epoch 11 on: fewer epochs may do.
 """
 _base_ = './_base_/default_runtime.py'
 
