@@ -3,6 +3,7 @@
 Made with github.com/Imageomics/INTR at 69b8a69. Inputs are not stored but
 drawn from a seed and their name; only outputs are.
 """
+import argparse
 import json
 import math
 import zlib
@@ -16,7 +17,7 @@ from mmpretrain.registry import MODELS
 FOLDER = Path(__file__).parents[1] / 'data' / 'golden'
 
 
-def draw(seed: int, name: str, shape=None) -> np.ndarray:
+def draw(seed: int, name: str, shape: list) -> np.ndarray:
     """The state-dict entry of this name."""
     r = np.random.RandomState(zlib.crc32(f'{seed}:{name}'.encode()))
     fan = math.prod(shape[1:])
@@ -56,7 +57,6 @@ class GoldenCase:
 
     def official_checkpoint(self) -> dict:
         """A checkpoint as the official code saves it, weights drawn."""
-        import argparse
         state_dict = {
             name: torch.from_numpy(np.asarray(draw(self.seed, name, shape)))
             for name, shape in self.shapes.items()

@@ -6,6 +6,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from intr_mm.models.layers import MultiheadAttention
+from intr_mm.models.utils import make_padding_mask
 
 EXACT = dict(rtol=0, atol=1e-5)
 
@@ -64,7 +65,7 @@ def test_masked_cells_change_nothing():
     model = build()
     data = model.data_preprocessor(dict(inputs=images((96, 64), (64, 128))))
     feats, = model.backbone(data['inputs'])
-    mask = model._mask(feats, data['data_samples'])
+    mask = make_padding_mask(data['data_samples'], feats)
     assert mask.any() and not mask.all()
 
     def head(feats):

@@ -7,8 +7,10 @@ optimizer state and arguments are dropped, and no code in it is run.
 """
 import argparse
 
+from mmengine.runner import save_checkpoint
+
 from intr_mm.engine import load_weights
-from intr_mm.utils import official_to_mmpretrain, save_state_dict
+from intr_mm.utils import official_to_mmpretrain
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +49,11 @@ def convert(src: str) -> dict:
 def main() -> None:
     args = parse_args()
     state_dict = convert(args.src)
-    save_state_dict(state_dict, args.dst)
+    # whole or not at all
+    save_checkpoint(
+        dict(meta=dict(), state_dict=state_dict),
+        args.dst,
+        backend_args=dict(backend='AtomicLocalBackend'))
     num_classes = state_dict['head.query_embed.weight'].size(0)
     print(f'Wrote {len(state_dict)} tensors, {num_classes} classes, to '
           f'{args.dst}.')

@@ -149,15 +149,11 @@ class INTRClassifier(ImageClassifier):
     ) -> Tuple[Tuple[Tensor, ...], Optional[Tensor]]:
         """Features for the head and the padding mask on their grid."""
         feats = self.backbone(inputs)
-        mask = self._mask(feats, data_samples)
-        if isinstance(self.neck, INTREncoder):
-            feats = self.neck(feats, padding_mask=mask)
-        elif self.with_neck:
+        takes_mask = isinstance(self.neck, INTREncoder)
+        if self.with_neck and not takes_mask:
             feats = self.neck(feats)
-            mask = self._mask(feats, data_samples)
-        return feats, mask
-
-    @staticmethod
-    def _mask(feats, data_samples) -> Optional[Tensor]:
         last = feats if isinstance(feats, Tensor) else feats[-1]
-        return make_padding_mask(data_samples, last)
+        mask = make_padding_mask(data_samples, last)
+        if takes_mask:
+            feats = self.neck(feats, padding_mask=mask)
+        return feats, mask
