@@ -16,6 +16,9 @@ def attend(model: nn.Module,
            layer: int = -1) -> Tuple[np.ndarray, CellGeometry]:
     """Where classes look in one image.
 
+    With several queries per class, it is where the query that decided the
+    class's score looks.
+
     Args:
         model (nn.Module): ``INTRClassifier``, or mmpretrain's
             ``ImageClassifier`` with an ``INTRHead``, in eval mode.
@@ -30,13 +33,13 @@ def attend(model: nn.Module,
     data = model.data_preprocessor(
         dict(inputs=[image], data_samples=[DataSample()]))
     inputs, samples = data['inputs'], data['data_samples']
+    asked = dict(classes=classes, layer=layer, deciding_only=True)
     with trace_cells(model) as cells:
         if hasattr(model, 'get_attention'):
-            attention = model.get_attention(
-                inputs, samples, classes=classes, layer=layer)
+            attention = model.get_attention(inputs, samples, **asked)
         else:
             attention = model.head.get_attention(
-                model.extract_feat(inputs), classes=classes, layer=layer)
+                model.extract_feat(inputs), **asked)
     geometry = geometry_of(cells, tuple(attention.shape[-2:]))
     samples[0].set_metainfo(
         dict(

@@ -86,7 +86,7 @@ class Quadrants(nn.Module):
 class BrightestCell(nn.Module):
     """Head whose attention is the brightness, over all cells given."""
 
-    def get_attention(self, feats, classes, layer=-1, padding_mask=None):
+    def get_attention(self, feats, classes, padding_mask=None, **kwargs):
         light = feats[-1].mean(1, keepdim=True)[:, None]
         if padding_mask is not None:
             light = light.masked_fill(padding_mask[:, None, None], 0)
@@ -122,11 +122,11 @@ def test_classes_reach_the_head():
 
     class Head(BrightestCell):
 
-        def get_attention(self, feats, classes, layer=-1, padding_mask=None):
-            received.update(classes=classes, layer=layer)
-            return super().get_attention(feats, classes, layer, padding_mask)
+        def get_attention(self, feats, classes, **kwargs):
+            received.update(classes=classes, **kwargs)
+            return super().get_attention(feats, classes)
 
     model = ImageClassifier(backbone=dict(type='ResNet', depth=18))
     model.backbone, model.head = Quadrants(), Head()
     attend(model, torch.ones(3, 16, 16, dtype=torch.uint8), [1, 0], layer=2)
-    assert received == dict(classes=[1, 0], layer=2)
+    assert received == dict(classes=[1, 0], layer=2, deciding_only=True)

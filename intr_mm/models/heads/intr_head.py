@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ..layers import INTRTransformerDecoder, detr_layer_cfg
-from ..utils import (last_feature_map, select_classes, valid_grid,
+from ..utils import (class_index, last_feature_map, select_classes, valid_grid,
                      xavier_init_matrices)
 
 
@@ -25,7 +25,7 @@ class INTRHead(ClsHead):
     Classification and Analysis <https://arxiv.org/abs/2311.04157>`_, Sec. 3.
 
     Args:
-        num_classes (int): Number of classes ``C``, one query each.
+        num_classes (int): Number of classes ``C``.
         embed_dims (int): Width ``D`` of the tokens. Defaults to 256.
         num_layers (int): Number of decoder layers, at least 1. Defaults to 6.
         num_heads (int): Number of attention heads. Defaults to 8.
@@ -38,6 +38,11 @@ class INTRHead(ClsHead):
             Defaults to None.
         loss (dict): Config of the classification loss.
             Defaults to ``dict(type='CrossEntropyLoss', loss_weight=1.0)``.
+        queries_per_class (int): Number of queries ``k`` of each class, in
+            the rows ``c * k`` to ``c * k + k - 1`` of ``query_embed``. The
+            best of them decides: the class's logit is the maximum of their
+            scores, and in training only the winner's score gets a gradient.
+            Defaults to 1, as in INTR.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of
             :class:`mmpretrain.models.ClsHead`.
     """
@@ -51,19 +56,25 @@ class INTRHead(ClsHead):
                  dropout: float = 0.1,
                  in_channels: Optional[int] = None,
                  loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
+                 queries_per_class: int = 1,
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
-        for name, value in (('num_classes', num_classes), ('num_layers',
-                                                           num_layers)):
+        sizes = dict(
+            num_classes=num_classes,
+            num_layers=num_layers,
+            queries_per_class=queries_per_class)
+        for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f'INTRHead needs {name} >= 1, got {value}.')
         self.num_classes = num_classes
+        self.queries_per_class = queries_per_class
         self.embed_dims = embed_dims
         self.in_channels = in_channels
         self.input_proj = None
         if in_channels is not None:
             self.input_proj = nn.Conv2d(in_channels, embed_dims, 1)
-        self.query_embed = nn.Embedding(num_classes, embed_dims)
+        self.query_embed = nn.Embedding(num_classes * queries_per_class,
+                                        embed_dims)
         self.decoder = INTRTransformerDecoder(
             num_layers,
             detr_layer_cfg(embed_dims, num_heads, feedforward_channels,
@@ -144,11 +155,13 @@ class INTRHead(ClsHead):
         Returns:
             list[DataSample]: With ``pred_score`` (C, ) and ``pred_label``;
             if asked for, ``attention_classes`` (K, ) and ``attention``
-            (K, heads, h, w) on the h x w cells that are not padding.
+            (K, heads, h, w) on the h x w cells that are not padding. With
+            several queries per class, the map is that of the query that
+            decided the class's score.
         """
         memory = self.pre_logits(feats)
         layer = -1 if attention is None else attention.get('layer', -1)
-        logits, attending = self._decode(memory, padding_mask, layer)
+        logits, winners, attending = self._decode(memory, padding_mask, layer)
         results = self._get_predictions(logits, data_samples)
         if attention is None:
             return results
@@ -157,7 +170,8 @@ class INTRHead(ClsHead):
         if all('gt_label' in sample for sample in results):
             labels = torch.cat([sample.gt_label for sample in results])
         classes = select_classes(attention['classes'], logits, labels)
-        maps = self._attention(attending, memory, padding_mask, classes, layer)
+        maps = self._attention(attending, memory, padding_mask,
+                               winners.gather(1, classes), layer)
         grids = [maps.shape[-2:]] * len(results)
         if padding_mask is not None:
             grids = valid_grid(padding_mask)
@@ -170,7 +184,8 @@ class INTRHead(ClsHead):
                       feats: Tuple[Tensor, ...],
                       classes: Union[Tensor, Sequence[int], None] = None,
                       layer: int = -1,
-                      padding_mask: Optional[Tensor] = None) -> Tensor:
+                      padding_mask: Optional[Tensor] = None,
+                      deciding_only: bool = False) -> Tensor:
         """Cross-attention weights: where classes look.
 
         Args:
@@ -180,20 +195,38 @@ class INTRHead(ClsHead):
             layer (int): Decoder layer. Defaults to -1, the last.
             padding_mask (Tensor, optional): Bool of shape (B, H, W), True
                 where a cell is padding.
+            deciding_only (bool): Whether to give, of each class, only the map
+                of the query that decided its score. Defaults to False.
 
         Returns:
-            Tensor: float32 of shape (B, K, heads, H, W). Each map sums to 1
-            and is exactly 0 where a cell is padding.
+            Tensor: float32 of shape (B, K, heads, H, W); (B, K, k, heads, H,
+            W) with all k > 1 queries per class. Each map sums to 1 and is
+            exactly 0 where a cell is padding.
         """
         memory = self.pre_logits(feats)
-        _, attending = self._decode(memory, padding_mask, layer)
-        return self._attention(attending, memory, padding_mask, classes, layer)
+        _, winners, attending = self._decode(memory, padding_mask, layer)
+        index = class_index(classes, self.num_classes, memory)
+        k = self.queries_per_class
+        if deciding_only or k == 1:
+            return self._attention(attending, memory, padding_mask,
+                                   winners.gather(1, index), layer)
+        queries = index.unsqueeze(-1) * k
+        queries = queries + torch.arange(k, device=index.device)
+        maps = self._attention(attending, memory, padding_mask,
+                               queries.flatten(1), layer)
+        return maps.unflatten(1, (-1, k))
 
     def _decode(self,
                 memory: Tensor,
                 padding_mask: Optional[Tensor],
-                layer: int = -1) -> Tuple[Tensor, Tensor]:
-        """Logits (B, C) and the queries (B, C, D) attending in ``layer``."""
+                layer: int = -1) -> Tuple[Tensor, Tensor, Tensor]:
+        """Scores of the classes, and what their attention is computed from.
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: Logits (B, C); the rows (B, C) of
+            ``query_embed`` that decided them; and the queries (B, C * k, D)
+            attending in ``layer``.
+        """
         query_pos = self.query_embed.weight.expand(memory.size(0), -1, -1)
         hidden, attending = self.decoder(
             torch.zeros_like(query_pos),
@@ -201,40 +234,21 @@ class INTRHead(ClsHead):
             query_pos,
             None if padding_mask is None else padding_mask.flatten(1),
             layer=layer)
-        return self.presence_vector(hidden).squeeze(-1), attending
+        scores = self.presence_vector(hidden).squeeze(-1)
+        logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
+        classes = torch.arange(self.num_classes, device=best.device)
+        return logits, classes * self.queries_per_class + best, attending
 
     def _attention(self, attending: Tensor, memory: Tensor,
-                   padding_mask: Optional[Tensor],
-                   classes: Union[Tensor, Sequence[int],
-                                  None], layer: int) -> Tensor:
-        """Weights (B, K, heads, H, W) of the asked classes only."""
-        index = self._class_index(classes, memory)
-        query_pos = self.query_embed.weight[index]
+                   padding_mask: Optional[Tensor], queries: Tensor,
+                   layer: int) -> Tensor:
+        """Weights (B, Q, heads, H, W) of the asked queries (B, Q) only."""
+        query_pos = self.query_embed.weight[queries]
         attending = attending.gather(
             1,
-            index.unsqueeze(-1).expand(-1, -1, self.embed_dims))
+            queries.unsqueeze(-1).expand(-1, -1, self.embed_dims))
         weights = self.decoder.layers[layer].cross_attn.attention_weights(
             attending,
             memory.flatten(2).transpose(1, 2), query_pos,
             None if padding_mask is None else padding_mask.flatten(1))
         return weights.transpose(1, 2).unflatten(-1, memory.shape[-2:])
-
-    def _class_index(self, classes: Union[Tensor, Sequence[int], None],
-                     memory: Tensor) -> Tensor:
-        """Class indices as a long tensor of shape (B, K)."""
-        if classes is None:
-            classes = range(self.num_classes)
-        if not isinstance(classes, Tensor):
-            classes = torch.as_tensor(list(classes))
-        index = classes.to(memory.device).long()
-        if index.dim() == 1:
-            index = index.expand(memory.size(0), -1)
-        if index.dim() != 2 or index.size(0) != memory.size(0):
-            raise ValueError(
-                'classes must hold K indices or (B, K) of them, but has shape '
-                f'{tuple(classes.shape)} for a batch of {memory.size(0)}.')
-        bad = index[(index < 0) | (index >= self.num_classes)]
-        if bad.numel():
-            raise IndexError(f'Class {bad[0].item()} is out of range for '
-                             f'{self.num_classes} classes.')
-        return index
