@@ -67,7 +67,9 @@ model = dict(
         num_classes=50,
         num_layers=2,
         feedforward_channels=1024,
-        dropout=0.))
+        dropout=0.),
+    # PartPointing needs the maps of the true class.
+    test_cfg=dict(attention=dict(classes=('gt', ))))
 
 train_dataloader = dict(
     batch_size=16,
@@ -90,6 +92,11 @@ train_dataloader = dict(
         ]),
     sampler=dict(type='DefaultSampler', shuffle=True))
 
+test_pipeline = [
+    dict(type='LoadIntactImage'),
+    dict(type='ResizeEdge', scale=224, edge='short'),
+]
+
 val_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -99,15 +106,32 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         metainfo=dict(classes=classes),
-        pipeline=[
-            dict(type='LoadIntactImage'),
-            dict(type='ResizeEdge', scale=224, edge='short'),
-            dict(type='PackInputs'),
-        ]),
+        pipeline=[*test_pipeline, dict(type='PackInputs')]),
     sampler=dict(type='DefaultSampler', shuffle=False))
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_dataloader = val_dataloader
-test_evaluator = val_evaluator
+
+# The test also asks whether attention peaks on the annotated parts.
+test_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    collate_fn=dict(type='pseudo_collate'),
+    dataset=dict(
+        type='CUBParts',
+        data_root=data_root,
+        split='test',
+        metainfo=dict(classes=classes),
+        pipeline=[
+            *test_pipeline,
+            dict(
+                type='PackInputs',
+                meta_keys=('sample_idx', 'img_path', 'ori_shape', 'img_shape',
+                           'scale_factor', 'flip', 'part_points', 'bbox')),
+        ]),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+test_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='PartPointing', stride=16),
+]
 
 optim_wrapper = dict(
     type='BFloat16OptimWrapper',

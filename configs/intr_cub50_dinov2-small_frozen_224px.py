@@ -1,0 +1,41 @@
+"""INTR on a frozen DINOv2 ViT-S/14, for CUB-50 on two CPU cores.
+
+As intr_cub50_frozen_224px.py, with the same images, classes and schedule; a
+crop of 224 px yields 16 x 16 cells of 14 px.
+
+Start:    DINOv2, fetched by ``init_cfg`` and frozen; a local path does as
+          well. Position embeddings are interpolated to each image.
+Command:  python tools/train.py configs/intr_cub50_dinov2-small_frozen_224px.py
+Cost, expected result: not measured here.
+"""
+_base_ = './intr_cub50_frozen_224px.py'
+
+# Those DINOv2 was trained with. Padding to whole patches keeps cell i on the
+# pixels from 14 * i on, in the padding mask as in the backbone.
+data_preprocessor = dict(mean=[123.675, 116.28, 103.53], pad_size_divisor=14)
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='VisionTransformer',
+        arch='dinov2-small',
+        img_size=518,
+        patch_size=14,
+        layer_scale_init_value=1e-5,
+        out_type='featmap',
+        frozen_stages=12,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmpretrain/v1.0/dinov2/'
+            'vit-small-p14_dinov2-pre_3rdparty_20230426-5641ca5a.pth',
+            prefix='backbone')),
+    neck=dict(in_channels=384))
+
+# Test images differ in width, and a ViT attends to padding and stretches its
+# positions over it: one image at a time depends on no other.
+val_dataloader = dict(batch_size=1)
+test_dataloader = dict(batch_size=1)
+test_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='PartPointing', stride=14, offset=6.5),
+]
