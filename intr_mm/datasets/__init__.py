@@ -1,4 +1,6 @@
+from .cub_parts import CUBParts
 from .loading import LoadIntactImage
 from .ring_species import RingSpecies
+from .stanford_dogs import StanfordDogs
 
-__all__ = ['LoadIntactImage', 'RingSpecies']
+__all__ = ['CUBParts', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs']
