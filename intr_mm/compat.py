@@ -1,6 +1,7 @@
 """What has to hold before the parts of ``intr_mm`` can be imported."""
 import warnings
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 
 # Lowest and highest version of each package that the tests run with.
@@ -29,6 +30,26 @@ def check_packages() -> None:
             "(OpenMMLab's last releases), never both.")
 
 
+def check_import() -> None:
+    """Require that mmpretrain can be imported.
+
+    Raises:
+        ImportError: If it fails beside transformers 5, which mmpretrain's
+            multimodal models do not know.
+    """
+    try:
+        import_module('mmpretrain.models')
+    except Exception as error:
+        from mmengine.utils import digit_version
+        if find_spec('transformers') is None or digit_version(
+                version('transformers')) < digit_version('5'):
+            raise
+        raise ImportError(
+            'mmpretrain cannot be imported beside transformers '
+            f"{version('transformers')}: run `pip install 'transformers<5'`."
+        ) from error
+
+
 def check_versions() -> None:
     """Warn of each mm package whose version lies outside the tested range."""
     from mmengine.utils import digit_version
@@ -46,9 +67,10 @@ def setup_compat() -> None:
     Called once, before any other part of ``intr_mm`` is imported.
 
     Raises:
-        ImportError: If an mm package is missing.
+        ImportError: If an mm package is missing or cannot be imported.
     """
     check_packages()
     from .utils.mmcv_ext import stand_in_for_mmcv_ext
     stand_in_for_mmcv_ext()
+    check_import()
     check_versions()

@@ -63,3 +63,17 @@ def test_nothing_installed_says_what_to_install():
                          capture_output=True,
                          text=True)
     assert 'ImportError: intr_mm needs mmengine' in run.stderr
+
+
+@pytest.mark.parametrize('version', ['4.49.0', '5.23.0'])
+def test_transformers_5_is_named_where_mmpretrain_fails(monkeypatch, version):
+
+    def fail(name):
+        raise TypeError('NoneType takes no arguments')
+
+    monkeypatch.setattr(compat, 'import_module', fail)
+    monkeypatch.setattr(compat, 'version', lambda name: version)
+    error, message = ((ImportError, 'beside transformers 5.23.0: run `pip')
+                      if version > '5' else (TypeError, 'takes no arguments'))
+    with pytest.raises(error, match=message):
+        compat.check_import()
