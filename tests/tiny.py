@@ -1,5 +1,7 @@
 """Images for ``tests/data/tiny_intr.py``, and runners of it."""
+import importlib
 import itertools
+import os
 from pathlib import Path
 
 import cv2
@@ -53,3 +55,9 @@ def build_runner(root: Path, work_dir: Path, **options) -> Runner:
         for key, value in options.items()
     })
     return Runner.from_cfg(cfg)
+
+
+def import_transformers():
+    """Import transformers, which otherwise asks its hub for news."""
+    os.environ.setdefault('HF_HUB_OFFLINE', '1')
+    return importlib.import_module('transformers')

@@ -8,6 +8,7 @@ import argparse
 import os
 import os.path as osp
 import pickle
+import re
 from importlib import import_module
 from typing import Callable
 from urllib.parse import urlparse
@@ -19,6 +20,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version, mkdir_or_exist
 from mmengine.utils.dl_utils import TORCH_VERSION
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 
 def _history_method(cls: type, name: str) -> Callable:
@@ -102,8 +105,16 @@ def load_weights(filename: str, map_location=None) -> dict:
     return checkpoint
 
 
+def _is_safetensors(filename: str) -> bool:
+    """Whether a file begins with the size of a header and the header."""
+    with open(filename, 'rb') as f:
+        return f.read(9)[8:] == b'{'
+
+
 def _load(filename: str, map_location) -> object:
     try:
+        if _is_safetensors(filename):
+            return load_file(filename, device=str(map_location or 'cpu'))
         if digit_version(TORCH_VERSION) >= digit_version('2.6.0'):
             named = [(obj, name) for name, obj in _safe_globals().items()]
             # numpy gives each dtype a class of its own since 1.25
@@ -124,12 +135,13 @@ def _load(filename: str, map_location) -> object:
             'PyTorch file or holds objects that could run code '
             f'({finding.strip()}): save its weights alone with '
             '`torch.save(state_dict, file)` where you trust it.') from None
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, ValueError, KeyError,
+            SafetensorError) as error:
         reason = str(error).strip().split('\n')[0].rstrip('.')
         raise RuntimeError(
             f"Checkpoint '{filename}' cannot be read ({reason}): it is "
-            'incomplete or no PyTorch file, so fetch or write it again.'
-        ) from None
+            'incomplete or no file of PyTorch or safetensors, so fetch or '
+            'write it again.') from None
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -147,11 +159,31 @@ def load_from_http(filename: str, map_location=None) -> dict:
     """Load a checkpoint from a URL, see :func:`load_weights`.
 
     The first process of each machine downloads it into PyTorch's cache.
+
+    Raises:
+        RuntimeError: It cannot be fetched.
     """
-    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(filename).path))
+    path = _cached(filename)
+    problem = ''
     if os.environ.get('LOCAL_RANK', '0') == '0' and not osp.exists(path):
-        mkdir_or_exist(folder)
-        torch.hub.download_url_to_file(filename, path)
+        mkdir_or_exist(osp.dirname(path))
+        try:
+            torch.hub.download_url_to_file(filename, path)
+        except OSError as error:
+            problem = f' ({error})'
     barrier()
+    if not osp.exists(path):
+        raise RuntimeError(
+            f"Checkpoint '{filename}' cannot be fetched{problem}: check the "
+            f"address and the network, or put the file at '{path}'.")
     return load_weights(path, map_location)
+
+
+def _cached(url: str) -> str:
+    """Where PyTorch keeps a URL: by its name if that holds a hash, else by
+    the whole address, as on sites where all files are 'model.safetensors'."""
+    parts = urlparse(url)
+    name = osp.basename(parts.path)
+    if not re.search(r'-[0-9a-f]{8,}\.', name):
+        name = osp.join(parts.netloc.replace(':', '_'), parts.path[1:])
+    return osp.join(torch.hub.get_dir(), 'checkpoints', name)

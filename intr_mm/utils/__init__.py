@@ -1,4 +1,9 @@
-from .detr_init import detr_to_intr, is_detr
-from .official_keys import official_to_mmpretrain
+from .checkpoint_formats import (TO_OFFICIAL, describe, find_weights,
+                                 is_our_name, rename)
+from .foreign_weights import (ForeignWeights, adapt_foreign, class_queries,
+                              convert_foreign)
 
-__all__ = ['detr_to_intr', 'is_detr', 'official_to_mmpretrain']
+__all__ = [
+    'ForeignWeights', 'TO_OFFICIAL', 'adapt_foreign', 'class_queries',
+    'convert_foreign', 'describe', 'find_weights', 'is_our_name', 'rename'
+]

@@ -9,8 +9,10 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
+from safetensors.torch import save_file
 
 from intr_mm.engine import load_weights
+from intr_mm.engine.checkpoint_loading import _cached
 
 
 class Intruder:
@@ -115,3 +117,28 @@ def test_url_is_loaded_as_safely(tmp_path, monkeypatch):
     finally:
         server.shutdown()
     assert not (tmp_path / 'proof').exists()
+
+
+def test_safetensors_are_known_by_their_content(tmp_path):
+    path = tmp_path / 'weights.pth'
+    save_file({'weight': torch.arange(3.)}, path)
+    loaded = CheckpointLoader.load_checkpoint(str(path), 'cpu')
+    assert loaded['weight'].tolist() == [0, 1, 2]
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(RuntimeError, match='weights.pth.* cannot be read'):
+        load_weights(str(path))
+
+
+@pytest.mark.parametrize('url, path', [
+    ('https://a.org/detr-r50-e632da11.pth', 'detr-r50-e632da11.pth'),
+    ('https://b.co/me/x/main/model.safetensors?download=true',
+     'b.co/me/x/main/model.safetensors'),
+])
+def test_urls_of_one_name_do_not_meet_in_the_cache(url, path):
+    assert _cached(url) == f'{torch.hub.get_dir()}/checkpoints/{path}'
+
+
+def test_unreachable_url_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    with pytest.raises(RuntimeError, match="127.0.0.1:9/x.pth' cannot be fe"):
+        CheckpointLoader.load_checkpoint('http://127.0.0.1:9/x.pth', 'cpu')

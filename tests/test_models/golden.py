@@ -77,15 +77,15 @@ class GoldenCase:
                 torch.from_numpy(np.float32(r.normal(0, 1, (3, *size)))))
         return images
 
-    def model(self):
-        """Our model with the settings of the case, in eval mode."""
+    def model_cfg(self) -> dict:
+        """Config of our model with the settings of the case."""
         c = self.config
         depth = int(c.get('backbone', 'resnet50')[6:])
         dims = dict(
             embed_dims=c.get('dim', 256),
             num_heads=c.get('heads', 8),
             feedforward_channels=c.get('ffn', 2048))
-        cfg = ConfigDict(
+        return dict(
             type='INTRClassifier',
             backbone=dict(type='ResNet', depth=depth),
             neck=dict(
@@ -98,4 +98,7 @@ class GoldenCase:
                 num_classes=c['num_queries'],
                 num_layers=c.get('dec', 6),
                 **dims))
-        return MODELS.build(cfg).eval()
+
+    def model(self):
+        """Our model with the settings of the case, in eval mode."""
+        return MODELS.build(ConfigDict(self.model_cfg())).eval()

@@ -1,55 +1,56 @@
+import logging
+
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from intr_mm.utils import detr_to_intr, is_detr, official_to_mmpretrain
+from intr_mm.utils import adapt_foreign
+from ..model_utils import unwrap_model
 
 
 @HOOKS.register_module()
 class ForeignCheckpointHook(Hook):
-    """Lets ``load_from`` take the files that INTR users have.
+    """Lets ``load_from`` take checkpoints of DETR and of the official INTR
+    code as they are.
 
-    A checkpoint of facebookresearch/detr becomes the start of an INTR with
-    the config's number of classes; a checkpoint of the official INTR code is
-    renamed. What was taken, dropped and left as initialised is logged. Other
+    DETR's weights, in the formats of facebookresearch, MMDetection and
+    transformers, become the start of an INTR with the config's number of
+    classes. What was taken, dropped and initialised is logged. Other
     checkpoints pass untouched.
 
     Args:
         noise_frac (float): Noise on class queries beyond those of DETR, see
-            :func:`detr_to_intr`. Defaults to 0.1.
+            :func:`intr_mm.utils.class_queries`. Defaults to 0.1.
+        seed (int): Seed of that noise, the same on every process. Defaults
+            to 0.
     """
 
-    def __init__(self, noise_frac: float = 0.1) -> None:
+    def __init__(self, noise_frac: float = 0.1, seed: int = 0) -> None:
         self.noise_frac = noise_frac
+        self.seed = seed
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Rename the entries in place before they reach the model.
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Convert the weights in place before they reach the model.
 
         Args:
             runner (Runner): The runner that loads.
             checkpoint (dict): The loaded file.
+
+        Raises:
+            ValueError: The weights are those of a relative of DETR.
         """
-        weights = checkpoint.get('model')
-        if not isinstance(weights, dict):
+        model = unwrap_model(runner.model)
+        try:
+            foreign = adapt_foreign(checkpoint, model, self.noise_frac,
+                                    self.seed)
+        except ValueError as error:
+            raise ValueError(f"Checkpoint '{runner._load_from}' cannot be "
+                             f'taken: {error}.') from None
+        if foreign is None:
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        dropped = []
-        if is_detr(weights):
-            kind = 'DETR'
-            state_dict, dropped = detr_to_intr(
-                weights, model.head.num_classes, noise_frac=self.noise_frac)
-        elif 'presence_vector.weight' in weights:
-            kind = 'official INTR'
-            state_dict = official_to_mmpretrain(weights)
-        else:
-            return
-        fresh = [
-            name for name in model.state_dict() if name not in state_dict
-            and not name.endswith('num_batches_tracked')
-        ]
-        runner.logger.info(
-            f'{kind} checkpoint: took {len(state_dict)} tensors; dropped '
-            f'{dropped or "none"}; left as initialised {fresh or "none"}.')
+        # A backbone that DETR does not have stays as its init_cfg says.
+        whole = all(name.startswith('head.presence') for name in foreign.fresh)
+        runner.logger.log(logging.INFO if whole else logging.WARNING,
+                          f"load_from '{runner._load_from}', {foreign}")
         checkpoint.clear()
-        checkpoint['state_dict'] = state_dict
+        checkpoint['state_dict'] = foreign.state_dict

@@ -1,10 +1,12 @@
 from typing import List, Optional, Sequence, Tuple, Union
 
+from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from intr_mm.utils import adapt_foreign
 from ..necks import INTREncoder
 from ..utils import make_padding_mask
 
@@ -16,7 +18,8 @@ class INTRClassifier(ImageClassifier):
     It behaves as :class:`mmpretrain.models.ImageClassifier`, and takes images
     of different sizes in one batch: the sizes that
     :class:`INTRDataPreprocessor` records become the padding mask of neck and
-    head.
+    head. Weights of DETR and of the official INTR code are renamed when they
+    are loaded, see :func:`intr_mm.utils.adapt_foreign`.
 
     Args:
         backbone (dict): Config of the backbone.
@@ -49,6 +52,16 @@ class INTRClassifier(ImageClassifier):
             data_preprocessor=data_preprocessor,
             **kwargs)
         self.test_cfg = test_cfg or {}
+        self._register_load_state_dict_pre_hook(self._take_foreign_weights)
+
+    def _take_foreign_weights(self, state_dict: dict, prefix: str, *_) -> None:
+        """Let weights of DETR and of the official code be loaded as they are,
+        as by ``get_model(..., pretrained=...)``."""
+        foreign = None if prefix else adapt_foreign(state_dict, self)
+        if foreign is not None:
+            print_log(str(foreign), logger='current')
+            state_dict.clear()
+            state_dict.update(foreign.state_dict)
 
     def forward(self,
                 inputs: Tensor,
@@ -125,7 +138,8 @@ class INTRClassifier(ImageClassifier):
                       inputs: Tensor,
                       data_samples: Optional[List[DataSample]] = None,
                       classes: Union[Tensor, Sequence[int], None] = None,
-                      layer: int = -1) -> Tensor:
+                      layer: int = -1,
+                      deciding_only: bool = False) -> Tensor:
         """Cross-attention weights: where classes look.
 
         Args:
@@ -134,15 +148,22 @@ class INTRClassifier(ImageClassifier):
             classes (Tensor | Sequence, optional): K class indices, the same
                 for all images, or (B, K) of them. Defaults to None, all.
             layer (int): Decoder layer. Defaults to -1, the last.
+            deciding_only (bool): Whether to give, of each class, only the map
+                of the query that decided its score. Defaults to False.
 
         Returns:
             Tensor: float32 of shape (B, K, heads, h, w) on the h x w feature
-            grid of the padded batch. Each map sums to 1 and is exactly 0
-            where a cell is padding.
+            grid of the padded batch; (B, K, k, heads, h, w) with all k > 1
+            queries per class. Each map sums to 1 and is exactly 0 where a
+            cell is padding.
         """
         feats, mask = self._extract(inputs, data_samples)
         return self.head.get_attention(
-            feats, classes=classes, layer=layer, padding_mask=mask)
+            feats,
+            classes=classes,
+            layer=layer,
+            padding_mask=mask,
+            deciding_only=deciding_only)
 
     def _extract(
         self, inputs: Tensor, data_samples: Optional[List[DataSample]]

@@ -1,9 +1,11 @@
+from .class_index import class_index
 from .feature_map import last_feature_map
+from .infer_model import check_complete
 from .init import xavier_init_matrices
 from .padding import make_padding_mask, valid_grid
 from .select_classes import select_classes
 
 __all__ = [
-    'last_feature_map', 'make_padding_mask', 'select_classes', 'valid_grid',
-    'xavier_init_matrices'
+    'check_complete', 'class_index', 'last_feature_map', 'make_padding_mask',
+    'select_classes', 'valid_grid', 'xavier_init_matrices'
 ]

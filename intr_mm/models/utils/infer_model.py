@@ -1,0 +1,90 @@
+from typing import Dict
+
+from mmpretrain.models.backbones import ResNet
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+
+def infer_model_cfg(state_dict: Dict[str, Tensor]) -> dict:
+    """Config of the ``INTRClassifier`` on a ResNet that weights belong to.
+
+    The number of attention heads and dilation leave no trace in weights;
+    they are those of INTR-R50.
+
+    Args:
+        state_dict (dict[str, Tensor]): Weights under our names.
+
+    Returns:
+        dict: Config of the model.
+
+    Raises:
+        ValueError: If no ResNet has such blocks, or tensors are lacking that
+            tell the dimensions.
+    """
+
+    def count(prefix: str) -> int:
+        depth = prefix.count('.')
+        return len({
+            name.split('.')[depth]
+            for name in state_dict if name.startswith(prefix)
+        })
+
+    blocks = tuple(count(f'backbone.layer{i}.') for i in range(1, 5))
+    convs = 3 if 'backbone.layer1.0.conv3.weight' in state_dict else 2
+    depths = [
+        depth for depth, (block, stages) in ResNet.arch_settings.items()
+        if tuple(stages) == blocks and (depth >= 50) == (convs == 3)
+    ]
+    if not depths:
+        raise ValueError(f'its backbone has {blocks} blocks, which no ResNet '
+                         'has, so tensors are lacking')
+    try:
+        embed_dims, in_channels = state_dict[
+            'neck.input_proj.weight'].shape[:2]
+        ffn = len(state_dict['head.decoder.layers.0.ffn.layers.0.0.bias'])
+        num_classes = len(state_dict['head.query_embed.weight'])
+    except KeyError as error:
+        raise ValueError(f'it lacks {error}') from None
+    dims = dict(embed_dims=embed_dims, feedforward_channels=ffn)
+    return dict(
+        type='INTRClassifier',
+        backbone=dict(type='TorchvisionResNet', depth=depths[0]),
+        neck=dict(
+            type='INTREncoder',
+            in_channels=in_channels,
+            num_layers=count('neck.encoder.layers.'),
+            **dims),
+        head=dict(
+            type='INTRHead',
+            num_classes=num_classes,
+            num_layers=count('head.decoder.layers.'),
+            **dims))
+
+
+def check_complete(state_dict: Dict[str, Tensor]) -> dict:
+    """Check that weights are all that their model has.
+
+    Args:
+        state_dict (dict[str, Tensor]): Weights under our names.
+
+    Returns:
+        dict: Config of the model.
+
+    Raises:
+        ValueError: If a tensor is lacking or of another shape.
+    """
+    cfg = infer_model_cfg(state_dict)
+    own = MODELS.build(cfg).state_dict()
+    for name, tensor in own.items():
+        if name not in state_dict:
+            # DETR's frozen normalisation layers do not count batches
+            if not name.endswith('num_batches_tracked'):
+                raise ValueError(f"it lacks '{name}'")
+        elif state_dict[name].shape != tensor.shape:
+            raise ValueError(
+                f"'{name}' has the shape {tuple(state_dict[name].shape)} "
+                f'instead of {tuple(tensor.shape)}')
+    unknown = state_dict.keys() - own.keys()
+    if unknown:
+        raise ValueError(f"no other tensor of it belongs to '{min(unknown)}'")
+    return cfg

@@ -1,0 +1,139 @@
+"""Start an INTR from checkpoints of DETR and of the official INTR code."""
+from dataclasses import dataclass
+from typing import Dict, List, Optional
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoint_formats import convert_names, find_weights, identify
+
+
+@dataclass
+class ForeignWeights:
+    """Weights of a foreign checkpoint under the names of our model.
+
+    Args:
+        kind (str): What the checkpoint is.
+        state_dict (dict[str, Tensor]): What was taken.
+        dropped (list[str]): Names, in the source, of what was not.
+        fresh (list[str]): Names of what the model has and the source has not.
+    """
+    kind: str
+    state_dict: Dict[str, Tensor]
+    dropped: List[str]
+    fresh: List[str]
+
+    def __str__(self) -> str:
+        return (f'{self.kind}: took {len(self.state_dict)} tensors; dropped '
+                f'{", ".join(self.dropped) or "none"}; initialised '
+                f'{", ".join(self.fresh) or "none"}.')
+
+
+def class_queries(object_queries: Tensor,
+                  num_queries: int,
+                  noise_frac: float = 0.1,
+                  seed: int = 0) -> Tensor:
+    """Make class queries of DETR's object queries, as the official code does.
+
+    The first ones if fewer are needed; else they are repeated, with noise on
+    all but the originals (``load_model`` in ``util/misc.py`` of the official
+    code).
+
+    Args:
+        object_queries (Tensor): Shape (Q, D).
+        num_queries (int): Number N of queries to make.
+        noise_frac (float): Standard deviation of the noise. Defaults to 0.1.
+        seed (int): Seed of the noise, so that every process of a distributed
+            run makes the same. Defaults to 0.
+
+    Returns:
+        Tensor: Shape (N, D).
+    """
+    repeats = -(-num_queries // len(object_queries))
+    tiled = object_queries.repeat(repeats, 1)[:num_queries]
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(tiled.shape, generator=generator) * noise_frac
+    noise[:len(object_queries)] = 0
+    return tiled + noise.to(tiled)
+
+
+def convert_foreign(checkpoint: dict,
+                    num_queries: Optional[int] = None,
+                    noise_frac: float = 0.1,
+                    seed: int = 0) -> Optional[ForeignWeights]:
+    """Convert a checkpoint of DETR or of the official INTR code.
+
+    DETR's class and box heads are dropped, and its object queries become
+    class queries.
+
+    Args:
+        checkpoint (dict): Content of the file.
+        num_queries (int, optional): Number of class queries to make of a
+            DETR; an INTR keeps its own.
+        noise_frac (float): See :func:`class_queries`. Defaults to 0.1.
+        seed (int): See :func:`class_queries`. Defaults to 0.
+
+    Returns:
+        ForeignWeights | None: The weights; ``fresh`` holds the presence
+        vector in case of DETR, which has none. None if the checkpoint is of
+        neither.
+
+    Raises:
+        ValueError: If a tensor has no place in INTR, as in relatives of DETR.
+    """
+    weights = find_weights(checkpoint)
+    checkpoint_format = identify(weights)
+    if checkpoint_format is None:
+        return None
+    state_dict, dropped = convert_names(weights, checkpoint_format)
+    fresh = []
+    if checkpoint_format.heads is not None:
+        name = 'head.query_embed.weight'
+        state_dict[name] = class_queries(state_dict[name], num_queries,
+                                         noise_frac, seed)
+        fresh = ['head.presence_vector.weight', 'head.presence_vector.bias']
+    return ForeignWeights(checkpoint_format.name, state_dict, dropped, fresh)
+
+
+def adapt_foreign(checkpoint: dict,
+                  model: nn.Module,
+                  noise_frac: float = 0.1,
+                  seed: int = 0) -> Optional[ForeignWeights]:
+    """Convert a foreign checkpoint for a model, whatever its backbone is.
+
+    Args:
+        checkpoint (dict): Content of the file.
+        model (nn.Module): Classifier with an ``INTRHead``.
+        noise_frac (float): See :func:`class_queries`. Defaults to 0.1.
+        seed (int): See :func:`class_queries`. Defaults to 0.
+
+    Returns:
+        ForeignWeights | None: What fits the model of DETR's weights, all of
+        an official INTR's. None if the checkpoint is of neither.
+
+    Raises:
+        ValueError: If a tensor has no place in INTR, as in relatives of DETR.
+    """
+    own = model.state_dict()
+    if 'head.query_embed.weight' not in own or identify(
+            find_weights(checkpoint)) is None:
+        return None
+    foreign = convert_foreign(checkpoint, len(own['head.query_embed.weight']),
+                              noise_frac, seed)
+    fits = {
+        name
+        for name, tensor in foreign.state_dict.items()
+        if name in own and own[name].shape == tensor.shape
+    }
+    if foreign.fresh:
+        # A start for another backbone. A misfit of a finished model is left
+        # for the one who loads it to complain about.
+        misfits = foreign.state_dict.keys() - fits
+        foreign.dropped += sorted(misfits)
+        for name in misfits:
+            del foreign.state_dict[name]
+    foreign.fresh = [
+        name for name in own
+        if name not in fits and not name.endswith('num_batches_tracked')
+    ]
+    return foreign

@@ -1,0 +1,70 @@
+#!/usr/bin/env python
+"""Convert a checkpoint to that of the official INTR code.
+
+    python tools/model_converters/mmpretrain_to_intr.py SRC DST
+
+SRC is a checkpoint of an INTRClassifier on a ResNet. DST can be given to
+``--resume ... --eval`` of github.com/Imageomics/INTR: a file of PyTorch that
+holds the weights under ``model``, or safetensors where its ending says so.
+"""
+import argparse
+
+from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
+                            save_weights)
+from intr_mm.models.utils import check_complete
+from intr_mm.utils import (TO_OFFICIAL, describe, find_weights, is_our_name,
+                           rename)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Convert a checkpoint to that of the official INTR code')
+    parser.add_argument('src', help='checkpoint of this package')
+    parser.add_argument('dst', help='official checkpoint to write')
+    return parser.parse_args()
+
+
+def check_exportable(checkpoint: dict, weights: dict) -> None:
+    """Check that the official code has such a model.
+
+    Args:
+        checkpoint (dict): Content of the file.
+        weights (dict[str, Tensor]): The weights in it.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    if 'head.presence_vector.weight' not in weights:
+        raise ValueError(f'it is {describe(weights)} where a checkpoint of '
+                         'INTRClassifier is needed')
+    for name in weights:
+        if not is_our_name(name):
+            raise ValueError(f"it holds '{name}', for which the official "
+                             'code, INTR on a ResNet, has no place')
+    check_complete(weights)
+    classes = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
+    queries = len(weights['head.query_embed.weight'])
+    if classes is not None and len(classes) != queries:
+        raise ValueError(f'it has {queries} queries for {len(classes)} '
+                         'classes, and the official code has one for each')
+
+
+def main() -> None:
+    args = parse_args()
+    checkpoint = read_checkpoint(args.src)
+    with refuse_in_one_sentence(args.src):
+        weights = find_weights(checkpoint)
+        check_exportable(checkpoint, weights)
+        # the official code's frozen normalisation layers count no batches
+        counters = [k for k in weights if k.endswith('num_batches_tracked')]
+        state_dict = {
+            rename(name, TO_OFFICIAL): tensor
+            for name, tensor in weights.items() if name not in counters
+        }
+        save_weights(state_dict, args.dst, key='model')
+    print(f'Wrote {len(state_dict)} tensors to {args.dst}; dropped '
+          f'{len(counters)} counters of batches (num_batches_tracked).')
+
+
+if __name__ == '__main__':
+    main()
