@@ -1,12 +1,8 @@
 """INTR on CUB-200-2011 in train/val folders, the recipe of the paper.
 
 As intr_cub.py, but the data lie as the official code wants them,
-data/cub/{train,val}/class_x/*.jpg. Any folder of that form trains with
-
-    tools/dist_train.sh configs/intr_cub_folder.py 4 --cfg-options \\
-        train_dataloader.dataset.data_root=FOLDER \\
-        val_dataloader.dataset.data_root=FOLDER \\
-        test_dataloader.dataset.data_root=FOLDER model.head.num_classes=N
+data/cub/{train,val}/class_x/*.jpg. intr_folder.py takes any folder of that
+form.
 
 Command:  tools/dist_train.sh configs/intr_cub_folder.py 4
 Cost, expected result: see intr_cub.py; not measured here.

@@ -5,15 +5,25 @@ import pytest
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS, TRANSFORMS
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.models.utils import resize_pos_embed
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from mmpretrain.structures import DataSample
 
 import intr_mm  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.name for path in (ROOT / 'configs').glob('*.py'))
+# The model of intr_cub.py on other data.
+SAME_MODEL = [
+    name for name in CONFIGS
+    if name.endswith('_folder.py') or name[5:-3] in ('bird', 'butterfly',
+                                                     'car', 'craft', 'dog',
+                                                     'fish', 'folder', 'pet')
+]
 
 
 def load(name):
@@ -21,17 +31,19 @@ def load(name):
     init_default_scope(cfg.default_scope)
     cfg.model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
     cfg.model.backbone.pop('init_cfg', None)
+    # timm's own way to fetch weights
+    cfg.model.backbone.pop('pretrained', None)
     return cfg
 
 
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', sorted({*CONFIGS} - {*SAME_MODEL}))
 def test_config(name):
     torch.manual_seed(0)
     cfg = load(name)
     model = MODELS.build(cfg.model)
-    # Transformer backbones fix the size; the others also take two at once.
-    sizes = [(96, 128), (128, 64)]
-    if cfg.model.backbone.type in ('SwinTransformer', 'VisionTransformer'):
+    # Swin has no smaller map than its window; the others take any two sizes.
+    sizes = [(64, 96), (96, 64)]
+    if cfg.model.backbone.type == 'SwinTransformer':
         sizes = [(224, 224)] * 2
     data = dict(
         inputs=[torch.randint(0, 256, (3, *size)) for size in sizes],
@@ -55,6 +67,78 @@ def test_config(name):
         torch.testing.assert_close(result.pred_score.sum(), torch.tensor(1.))
     assert maps.shape[:2] == (2, 2)
     torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(maps.shape[:3]))
+
+
+@pytest.mark.parametrize('name', SAME_MODEL)
+def test_data_set_config(name, tmp_path):
+    """The model differs in its classes alone, and data sets have these."""
+    cfg = load(name)
+    reference = load('intr_cub.py').model
+    if cfg.model.head.num_classes is None:
+        cfg.model.head.num_classes = 17
+    reference.head.num_classes = cfg.model.head.num_classes
+    assert cfg.model == reference
+    model = MODELS.build(cfg.model)
+    assert len(model.head.query_embed.weight) == cfg.model.head.num_classes
+
+    # Some look for their lists at once.
+    for ann_file in ('cars_annos.mat', 'train_list.mat', 'test_list.mat'):
+        (tmp_path / ann_file).touch()
+    for loader in (cfg.train_dataloader, cfg.val_dataloader,
+                   cfg.test_dataloader):
+        assert loader.dataset.data_root == cfg.data_root
+        dataset = DATASETS.build(
+            dict(loader.dataset, data_root=str(tmp_path), lazy_init=True))
+        classes = dataset.metainfo.get('classes')
+        assert isinstance(
+            dataset,
+            CustomDataset) or len(classes) == cfg.model.head.num_classes
+
+
+def stock_checkpoint(config, path):
+    """A checkpoint of mmpretrain's own model with random weights."""
+    torch.manual_seed(0)
+    backbone = MODELS.build(get_config(f'mmpretrain::{config}').model.backbone)
+    for parameter in backbone.parameters():
+        torch.nn.init.normal_(parameter)
+    weights = backbone.state_dict()
+    state = {f'backbone.{name}': value for name, value in weights.items()}
+    state['head.fc.weight'] = torch.zeros(1000, 1)
+    torch.save(dict(state_dict=state, meta=dict()), path)
+    return weights
+
+
+@pytest.mark.parametrize('name, stock', [
+    ('intr_convnext-tiny_cub.py', 'convnext/convnext-tiny_32xb128_in1k.py'),
+    ('intr_swin-tiny_cub.py', 'swin_transformer/swin-tiny_16xb64_in1k.py'),
+    ('intr_vit-base-p16_cub.py',
+     'vision_transformer/vit-base-p16_32xb128-mae_in1k.py'),
+    ('intr_deit-small_cub.py', 'deit/deit-small_4xb256_in1k.py'),
+    ('intr_dinov2-small-p14_cub.py',
+     'dinov2/vit-small-p14_dinov2-pre_headless.py'),
+    ('intr_cub50_dinov2-small_frozen_224px.py',
+     'dinov2/vit-small-p14_dinov2-pre_headless.py'),
+])
+def test_pretrained_backbone(name, stock, tmp_path):
+    """All weights of mmpretrain's backbones arrive, positions resized."""
+    expected = stock_checkpoint(stock, tmp_path / 'stock.pth')
+    cfg = Config.fromfile(ROOT / 'configs' / name)
+    cfg.model.backbone.init_cfg.checkpoint = str(tmp_path / 'stock.pth')
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    weights = model.backbone.state_dict()
+    if 'pos_embed' in weights:
+        before, after = (
+            round((embed.size(1) - 1)**.5)
+            for embed in (expected['pos_embed'], weights['pos_embed']))
+        size = cfg.model.backbone.img_size // cfg.model.backbone.patch_size
+        assert after == size
+        expected['pos_embed'] = resize_pos_embed(
+            expected['pos_embed'], (before, before), (after, after),
+            mode='bicubic')
+    assert weights.keys() == expected.keys()
+    for key, weight in weights.items():
+        assert torch.equal(weight, expected[key]), key
 
 
 def test_paper_recipe():

@@ -112,10 +112,57 @@ def test_editable_install_links_the_checkout(source, tmp_path):
         assert link.resolve() == (checkout / name).resolve()
 
 
+IN_A_FRESH_INTERPRETER = """
+import sys
+from pathlib import Path
+
+import torch
+import mmpretrain
+import intr_mm
+
+assert Path(intr_mm.__file__).is_relative_to(sys.argv[1]), intr_mm.__file__
+intr_mm.register_models()
+names = mmpretrain.list_models('intr*')
+assert {'intr_demo', 'intr_r50_cub', 'intr_r50_bird'} <= set(names), names
+for name, classes in (('intr_demo', 12), ('intr_r50_cub', 200)):
+    model = mmpretrain.get_model(name)
+    assert model._metainfo.config.filename.startswith(sys.argv[1])
+    with torch.no_grad():
+        assert model(torch.zeros(1, 3, 64, 96)).shape == (1, classes)
+torch.save(dict(state_dict=model.state_dict()), 'weights.pth')
+inferencer = mmpretrain.ImageClassificationInferencer(
+    'intr_r50_cub', pretrained='weights.pth')
+assert inferencer.model.head.num_classes == 200
+"""
+
+
+@pytest.fixture(scope='module')
+def installed(source, wheel, tmp_path_factory):
+    """Folder that a wheel was installed into."""
+    site = tmp_path_factory.mktemp('site')
+    pip('install', wheel.filename, '--target', str(site), cwd=source)
+    return site
+
+
+def find_models(root, cwd, monkeypatch):
+    # first on the path, before an editable install of the checkout
+    monkeypatch.setenv('PYTHONPATH', str(root))
+    run('-c', IN_A_FRESH_INTERPRETER, str(root), cwd=cwd)
+
+
+def test_installed_wheel_brings_its_models(installed, tmp_path, monkeypatch):
+    find_models(installed, tmp_path, monkeypatch)
+
+
+def test_checkout_on_the_path_brings_its_models(source, tmp_path, monkeypatch):
+    find_models(source, tmp_path, monkeypatch)
+
+
 def test_model_index_names_existing_configs():
     index = load_model_index.load(str(ROOT / 'model-index.yml'))
     index.build_models_with_collections()
-    assert {model.name for model in index.models} >= {'intr_cub', 'intr_demo'}
+    names = [model.name for model in index.models]
+    assert {*names} >= {'intr_r50_cub', 'intr_demo'}
+    assert len({*names}) == len(names)
     for model in index.models:
         assert (ROOT / model.config).is_file(), model.config
-        assert model.name == Path(model.config).stem

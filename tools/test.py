@@ -12,7 +12,8 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.engine import check_data_folders, setup_cpu_distributed
+from intr_mm.engine import (check_data_folders, fill_num_classes,
+                            move_data_root, setup_cpu_distributed)
 
 
 def parse_args() -> argparse.Namespace:
@@ -114,6 +115,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.test_dataloader.pin_memory = False
 
     if args.cfg_options is not None:
+        move_data_root(cfg, args.cfg_options.get('data_root'))
         cfg.merge_from_dict(args.cfg_options)
 
 
@@ -135,6 +137,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     merge_args(cfg, args)
     check_data_folders(cfg, 'test_dataloader')
+    fill_num_classes(cfg, 'test_dataloader')
     setup_cpu_distributed(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)

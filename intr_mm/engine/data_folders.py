@@ -23,24 +23,33 @@ def check_data_folders(cfg: Config, *fields: str) -> None:
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
         for field in fields:
-            for dataset in _leaves((cfg.get(field) or {}).get('dataset')):
-                _check(dataset, field)
+            for dataset in leaf_datasets((cfg.get(field)
+                                          or {}).get('dataset')):
+                _check(dataset, field, cfg.get('data_root'))
 
 
-def _leaves(dataset: dict | list | None) -> Iterator[dict]:
-    """Yield the innermost datasets of dataset wrappers."""
+def leaf_datasets(dataset: dict | list | None) -> Iterator[dict]:
+    """Yield the innermost datasets of dataset wrappers.
+
+    Args:
+        dataset (dict | list | None): Config of a dataset, of a wrapper of
+            datasets, or several of them.
+
+    Yields:
+        dict: Config of a dataset that is no wrapper.
+    """
     if isinstance(dataset, (list, tuple)):
         for item in dataset:
-            yield from _leaves(item)
+            yield from leaf_datasets(item)
     elif isinstance(dataset, dict):
         inner = dataset.get('dataset') or dataset.get('datasets')
         if inner is None:
             yield dataset
         else:
-            yield from _leaves(inner)
+            yield from leaf_datasets(inner)
 
 
-def _check(dataset: dict, field: str) -> None:
+def _check(dataset: dict, field: str, shared_root: str | None) -> None:
     dataset_type = dataset['type']
     if isinstance(dataset_type, str):
         dataset_type = DATASETS.get(dataset_type)
@@ -58,6 +67,9 @@ def _check(dataset: dict, field: str) -> None:
         problem = 'is empty'
     else:
         return
+    option = f'{field}.dataset.data_root=...'
+    if root == shared_root:
+        option = f'data_root=...` or `{option}'
     raise FileNotFoundError(
         f"Data folder '{osp.abspath(folder)}' of {field} {problem}: put the "
-        f'images there or set `--cfg-options {field}.dataset.data_root=...`.')
+        f'images there or set `--cfg-options {option}`.')

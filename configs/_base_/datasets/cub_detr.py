@@ -2,7 +2,6 @@
 dataset_type = 'CUB'
 data_root = 'data/CUB_200_2011'
 data_preprocessor = dict(
-    num_classes=200,
     # RGB format normalization parameters
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],

@@ -1,0 +1,14 @@
+"""INTR on Fish in train/val folders, the recipe of the paper.
+
+As intr_cub_folder.py, from DETR-R50.
+
+Data:     data/fish/{train,val}/class_x/*.jpg, 183 classes.
+Command:  tools/dist_train.sh configs/intr_fish.py 4
+Cost, expected result: not measured here.
+"""
+_base_ = './intr_cub_folder.py'
+data_root = 'data/fish'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
+test_dataloader = dict(dataset=dict(data_root=data_root))
+model = dict(head=dict(num_classes=183))

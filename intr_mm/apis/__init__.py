@@ -1,0 +1,3 @@
+from .model_hub import register_models
+
+__all__ = ['register_models']

@@ -1,0 +1,67 @@
+#!/usr/bin/env python
+"""Write FLOPs and parameters of all configs into configs/metafile.yml.
+
+The rest of the file, comments included, stays as it is. With ``--check``
+nothing is written, and the exit code tells whether all figures are right.
+"""
+import argparse
+import difflib
+import re
+from pathlib import Path
+
+from mmengine.config import Config
+
+from intr_mm.utils.complexity import count_complexity
+
+ROOT = Path(__file__).resolve().parents[2]
+METAFILE = ROOT / 'configs' / 'metafile.yml'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Write FLOPs and parameters into configs/metafile.yml')
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing, and fail if a figure is wrong')
+    return parser.parse_args()
+
+
+def update(text: str) -> str:
+    """Put the figures of each entry first into its ``Metadata``."""
+    text = re.sub(r'^      (?:FLOPs|Parameters): .*\n', '', text, flags=re.M)
+    head, *entries = re.split(r'^(?=  - Name: )', text, flags=re.M)
+    return head + ''.join(map(update_entry, entries))
+
+
+def update_entry(entry: str) -> str:
+    config = re.search(r'^    Config: (\S+)', entry, re.M)
+    if config is None:
+        return entry
+    cfg = Config.fromfile(ROOT / config[1])
+    if cfg.model.head.num_classes is None:
+        return entry
+    complexity = count_complexity(cfg)
+    return entry.replace(
+        '    Metadata:\n', '    Metadata:\n'
+        f'      FLOPs: {sum(complexity.flops.values())}\n'
+        f'      Parameters: {sum(complexity.parameters.values())}\n')
+
+
+def main() -> None:
+    args = parse_args()
+    old = METAFILE.read_text(encoding='utf-8')
+    new = update(old)
+    if not args.check:
+        METAFILE.write_text(new, encoding='utf-8')
+    elif new != old:
+        print(
+            *difflib.unified_diff(
+                old.splitlines(), new.splitlines(), n=4, lineterm=''),
+            sep='\n')
+        raise SystemExit(f'{METAFILE} is out of date: run '
+                         'tools/analysis_tools/update_metafile.py.')
+
+
+if __name__ == '__main__':
+    main()
