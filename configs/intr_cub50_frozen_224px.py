@@ -8,12 +8,14 @@ Data:     data/cub50, in CUB's own layout, lists cut to the first 50 classes.
 Weights:  an ImageNet ResNet-50 of caffe style with keys ``backbone.*``.
 Command:  python tools/train.py configs/intr_cub50_frozen_224px.py \\
               --cfg-options model.backbone.init_cfg.checkpoint=WEIGHTS
-Cost:     59 minutes on 2 cores that did other work besides; an iteration took
-          1.0 s where they were free, so about 35 minutes. The test took 13
-          minutes, in float32.
-Expected: 77.8 top-1 and 95.0 top-5 on the official test split, measured by us
-          with torch 2.11 on a CPU, in one run. The training loss is about 0.1
-          from epoch 11 on: fewer epochs may do.
+Cost:     35 minutes on 2 CPU cores that did other work besides; an iteration
+          takes 0.9 s where they are free, so about 17 minutes. The test takes
+          5 minutes, in float32.
+Expected: on the official test split, measured by us with torch 2.11 on a CPU,
+          in one run: 77.5 top-1 and 94.7 top-5; attention peaks on a part in
+          63.1 % of the photos (12.8 by area, 33.6 with maps shuffled between
+          images) and in the bounding box in 80.1 % (35.1, 65.5). A run of 20
+          epochs had 77.8 top-1 and 95.0 top-5.
 """
 _base_ = './_base_/default_runtime.py'
 
@@ -146,7 +148,7 @@ param_scheduler = [
         by_epoch=True,
         convert_to_iter_based=True),
 ]
-train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=20)
+train_cfg = dict(by_epoch=True, max_epochs=12, val_interval=12)
 val_cfg = dict()
 test_cfg = dict()
 

@@ -3,8 +3,7 @@
 Three encoder and three decoder layers at 448 px, 32 x 32 cells of 14 px.
 
 Data:     data/CUB_200_2011 as it is distributed.
-Start:    DINOv2, fetched by
-          ``init_cfg``; a local path does as well.
+Start:    DINOv2, fetched by ``init_cfg``; a local path does as well.
 Command:  tools/dist_train.sh configs/intr_dinov2-small-p14_cub.py 4
 Recipe:   untested; learning rates, layers and epochs are a guess.
 Cost, expected result: not measured here.

@@ -85,8 +85,9 @@ def test_wheel_requires_no_mm_package_and_no_torch(wheel):
         if line.startswith('Requires-Dist:')
     ]
     always = [line for line in required if 'extra ==' not in line]
-    assert sorted(line.split()[1]
-                  for line in always) == ['matplotlib', 'numpy']
+    assert sorted(line.split()[1] for line in always) == [
+        'matplotlib', 'numpy', 'safetensors'
+    ]
     for extra, package in (('mim', 'mmpretrain'), ('onedl',
                                                    'onedl-mmpretrain')):
         assert any(line.split()[1].startswith(package) and f'"{extra}"' in line

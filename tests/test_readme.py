@@ -16,8 +16,18 @@ def blocks(language):
     return re.findall(rf'```{language}\n(.*?)```', README, re.S)
 
 
+def test_models_are_found_by_name(capsys):
+    by_name, _, _, _ = blocks('python')
+    assert 'pretrained=True' in by_name
+    names = {}
+    # the tests have no network
+    exec(by_name.replace(', pretrained=True', ''), names)
+    assert names['model'].head.num_classes == 200
+    assert "'intr_r50_cub'" in capsys.readouterr().out
+
+
 def test_python_runs():
-    snippet, _, _ = blocks('python')
+    _, snippet, _, _ = blocks('python')
     names = {}
     exec(snippet, names)
     assert names['logits'].shape == (2, 20)
@@ -25,7 +35,7 @@ def test_python_runs():
 
 
 def test_config_inherits(tmp_path):
-    _, model, hook = blocks('python')
+    _, _, model, hook = blocks('python')
     (tmp_path / 'config.py').write_text(model + hook)
     cfg = Config.fromfile(tmp_path / 'config.py')
     assert cfg.model.head.type == 'INTRHead'

@@ -160,7 +160,9 @@ def _window(module: nn.Module, grid: Grid, output: Tensor):
         for d, k in zip(dilation, to_2tuple(module.kernel_size))
     ]
     stride = to_2tuple(module.stride)
-    if isinstance(module, Conv2dAdaptivePadding):
+    # the second is timm's, which need not be installed
+    if (isinstance(module, Conv2dAdaptivePadding)
+            or type(module).__name__ == 'Conv2dSame'):
         padding = [
             max((math.ceil(n / s) - 1) * s + k - n, 0) // 2
             for n, s, k in zip(grid, stride, kernel)

@@ -53,6 +53,9 @@ WRONG = {
     ('detr_to_mmpretrain', 'ours'):
     (lambda: dict(state_dict=GoldenCase('tiny').model().state_dict()),
      'is a checkpoint of INTRClassifier where a DETR of'),
+    ('detr_to_mmpretrain', 'a name twice'):
+    (lambda: relative(**{'neck.input_proj.weight': torch.zeros(1)}),
+     "what becomes 'neck.input_proj.weight' twice"),
     ('detr_to_mmpretrain', 'Conditional DETR'): (lambda: relative(
         **{'transformer.decoder.ref_point_head.layers.0.bias': torch.zeros(1)}
     ), "holds 'transformer.decoder.ref_point_head.layers.0.bias', which has"),
@@ -138,6 +141,8 @@ def test_query_rule(num_queries):
     kept = min(num_queries, 100)
     assert len(queries) == num_queries
     assert torch.equal(queries[:kept], detr[:kept])
+    # as on another process, whose generator stands elsewhere
+    torch.rand(1)
     again = class_queries(detr, num_queries, noise_frac=.5)
     assert torch.equal(again, queries)
     if num_queries > 100:

@@ -273,6 +273,7 @@ def test_pooled_features_are_refused():
 
 @pytest.mark.parametrize('kwargs, error', [
     (dict(num_classes=0), 'num_classes >= 1, got 0'),
+    (dict(num_classes=None), 'needs num_classes: the tools take it'),
     (dict(num_classes=5, num_layers=0), 'num_layers >= 1, got 0'),
     (dict(num_classes=5, embed_dims=18, num_heads=4), 'cannot be split'),
 ])

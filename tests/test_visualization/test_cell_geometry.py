@@ -1,7 +1,8 @@
 import pytest
 import torch
-from mmcv.cnn import build_conv_layer
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmpretrain.models import ImageClassifier
+from timm.layers import Conv2dSame
 from torch import nn
 
 from intr_mm.visualization import CellGeometry, infer_cell_geometry
@@ -151,18 +152,17 @@ def test_agrees_with_receptive_field(backbone, cell):
     assert receptive_centre(model.backbone, 289, cell) == [centre, centre]
 
 
+@pytest.mark.parametrize('conv', [Conv2dAdaptivePadding, Conv2dSame])
 @pytest.mark.parametrize('size, cell', [(96, 2), (95, 2)])
-def test_tensorflow_padding(size, cell):
+def test_tensorflow_padding(conv, size, cell):
     """Padding that adapts to the image moves the cells with its size."""
 
     class Net(nn.Module):
 
         def __init__(self):
             super().__init__()
-            layer = dict(type='Conv2dAdaptivePadding')
             self.layers = nn.Sequential(
-                build_conv_layer(layer, 3, 2, 3, stride=2),
-                build_conv_layer(layer, 2, 2, 5, stride=2))
+                conv(3, 2, 3, stride=2), conv(2, 2, 5, stride=2))
 
         def forward(self, x):
             return (self.layers(x), )

@@ -59,6 +59,10 @@ class INTRHead(ClsHead):
                  queries_per_class: int = 1,
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
+        if num_classes is None:
+            raise ValueError(
+                'INTRHead needs num_classes: the tools take it from the data, '
+                'elsewhere set model.head.num_classes.')
         sizes = dict(
             num_classes=num_classes,
             num_layers=num_layers,
