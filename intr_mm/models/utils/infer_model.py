@@ -30,10 +30,10 @@ def infer_model_cfg(state_dict: Dict[str, Tensor]) -> dict:
         })
 
     blocks = tuple(count(f'backbone.layer{i}.') for i in range(1, 5))
-    convs = 3 if 'backbone.layer1.0.conv3.weight' in state_dict else 2
+    is_bottleneck = 'backbone.layer1.0.conv3.weight' in state_dict
     depths = [
-        depth for depth, (block, stages) in ResNet.arch_settings.items()
-        if tuple(stages) == blocks and (depth >= 50) == (convs == 3)
+        depth for depth, (_, stages) in ResNet.arch_settings.items()
+        if tuple(stages) == blocks and (depth >= 50) == is_bottleneck
     ]
     if not depths:
         raise ValueError(f'its backbone has {blocks} blocks, which no ResNet '
@@ -61,20 +61,16 @@ def infer_model_cfg(state_dict: Dict[str, Tensor]) -> dict:
             **dims))
 
 
-def check_complete(state_dict: Dict[str, Tensor]) -> dict:
+def check_complete(state_dict: Dict[str, Tensor]) -> None:
     """Check that weights are all that their model has.
 
     Args:
         state_dict (dict[str, Tensor]): Weights under our names.
 
-    Returns:
-        dict: Config of the model.
-
     Raises:
-        ValueError: If a tensor is lacking or of another shape.
+        ValueError: If a tensor is lacking, left over or of another shape.
     """
-    cfg = infer_model_cfg(state_dict)
-    own = MODELS.build(cfg).state_dict()
+    own = MODELS.build(infer_model_cfg(state_dict)).state_dict()
     for name, tensor in own.items():
         if name not in state_dict:
             # DETR's frozen normalisation layers do not count batches
@@ -86,5 +82,5 @@ def check_complete(state_dict: Dict[str, Tensor]) -> dict:
                 f'instead of {tuple(tensor.shape)}')
     unknown = state_dict.keys() - own.keys()
     if unknown:
-        raise ValueError(f"no other tensor of it belongs to '{min(unknown)}'")
-    return cfg
+        raise ValueError(
+            f"it holds '{min(unknown)}', which has no place in INTR")
