@@ -9,18 +9,18 @@ Start:    random weights, 0.66 M parameters.
 Command:  python tools/train.py configs/intr_demo.py
           python tools/test.py configs/intr_demo.py CHECKPOINT
           or `make demo`, which also repaints parts and sums up.
-Cost:     2 min 40 s of training and validation on 2 cores, after 20 s of
-          drawing at the first run; 1.3 GB of memory.
+Cost:     2 to 3 minutes of drawing, training and validation on 2 cores; 1.3 GB
+          of memory.
 Expected: measured by us with torch 2.11 on a CPU, test split, in percent:
-                                   make demo   three other runs
-          top-1                       98.2       97.8 to 98.4
-          peak on the bird            93.1       85.2 to 89.2
-            maps shuffled             35.9       31.2 to 34.8
-          peak on a telling part      58.8       40.0 to 53.8
-            maps shuffled              9.1        8.0 to 8.8
+                                   make demo    four other runs
+          top-1                       97.4       97.8 to 98.4
+          peak on the bird            93.8       85.2 to 93.1
+            maps shuffled             33.5       31.2 to 35.9
+          peak on a telling part      48.6       40.0 to 58.8
+            maps shuffled              8.6        8.0 to 9.1
           flips to the neighbour      97.7       97.4 to 98.0
-          The other runs differ in `randomness.seed` or in the rounding of one
-          thread instead of two: do not compare single runs.
+          The other runs differ in `randomness.seed`, or in the rounding of
+          another machine or number of threads: do not compare single runs.
 """
 _base_ = [
     './_base_/datasets/ring_species.py',

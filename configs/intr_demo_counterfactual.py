@@ -7,7 +7,7 @@ Command:  python tools/test.py configs/intr_demo_counterfactual.py CHECKPOINT
           with a checkpoint of intr_demo.py.
 Cost:     1,200 pairs, half a minute on 2 cores with the drawing.
 Expected: 97.7 % of the correct predictions flip to exactly the neighbour
-          (1,178 pairs), measured by us with `make demo`.
+          (1,169 pairs), measured by us with `make demo`.
 """
 _base_ = ['./intr_demo.py']
 
