@@ -185,5 +185,6 @@ def _cached(url: str) -> str:
     parts = urlparse(url)
     name = osp.basename(parts.path)
     if not re.search(r'-[0-9a-f]{8,}\.', name):
-        name = osp.join(parts.netloc.replace(':', '_'), parts.path[1:])
+        path = osp.normpath(parts.path).lstrip('/')
+        name = osp.join(parts.netloc.replace(':', '_'), path)
     return osp.join(torch.hub.get_dir(), 'checkpoints', name)

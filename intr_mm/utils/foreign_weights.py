@@ -115,11 +115,12 @@ def adapt_foreign(checkpoint: dict,
         ValueError: If a tensor has no place in INTR, as in relatives of DETR.
     """
     own = model.state_dict()
-    if 'head.query_embed.weight' not in own or identify(
-            find_weights(checkpoint)) is None:
+    if 'head.query_embed.weight' not in own:
         return None
     foreign = convert_foreign(checkpoint, len(own['head.query_embed.weight']),
                               noise_frac, seed)
+    if foreign is None:
+        return None
     fits = {
         name
         for name, tensor in foreign.state_dict.items()

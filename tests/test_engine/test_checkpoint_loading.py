@@ -133,6 +133,7 @@ def test_safetensors_are_known_by_their_content(tmp_path):
     ('https://a.org/detr-r50-e632da11.pth', 'detr-r50-e632da11.pth'),
     ('https://b.co/me/x/main/model.safetensors?download=true',
      'b.co/me/x/main/model.safetensors'),
+    ('https://b.co/../../model.bin', 'b.co/model.bin'),
 ])
 def test_urls_of_one_name_do_not_meet_in_the_cache(url, path):
     assert _cached(url) == f'{torch.hub.get_dir()}/checkpoints/{path}'

@@ -45,6 +45,15 @@ WRONG = {
     ('intr_to_mmpretrain', 'DETR'):
     (lambda: dict(model=detr_r50()),
      'is a DETR checkpoint of facebookresearch where an official INTR'),
+    ('intr_to_mmpretrain', 'few tensors'):
+    (lambda: dict(model={'presence_vector.weight': torch.zeros(1, 4)}),
+     "such as 'presence_vector.weight' where an official INTR"),
+    ('intr_to_mmpretrain', 'a box head'): (
+        lambda: dict(
+            model=dict(
+                GoldenCase('tiny').official_checkpoint()['model'], **
+                {'bbox_embed.layers.0.weight': torch.zeros(1)})),
+        "holds 'bbox_embed.layers.0.weight', which has no place in INTR"),
     ('intr_to_mmpretrain', 'a tensor lacks'):
     (incomplete, "lacks 'neck.encoder.layers.0.ffn.layers.0.0.bias'"),
     ('detr_to_mmpretrain', 'official INTR'):

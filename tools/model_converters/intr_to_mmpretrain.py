@@ -14,7 +14,8 @@ import argparse
 from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
                             report_conversion, save_weights)
 from intr_mm.models.utils import check_complete
-from intr_mm.utils import convert_foreign, describe, find_weights
+from intr_mm.utils import (OFFICIAL_INTR, convert_foreign, describe,
+                           find_weights, identify)
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +31,7 @@ def main() -> None:
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
         weights = find_weights(checkpoint)
-        if 'presence_vector.weight' not in weights:
+        if identify(weights) is not OFFICIAL_INTR:
             raise ValueError(f'it is {describe(weights)} where an official '
                              'INTR checkpoint is needed')
         foreign = convert_foreign(checkpoint)
