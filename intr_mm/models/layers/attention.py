@@ -1,5 +1,6 @@
 from typing import Optional, Tuple
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import \
     MultiheadAttention as MMCVMultiheadAttention
@@ -24,7 +25,8 @@ class MultiheadAttention(MMCVMultiheadAttention):
                 identity: Optional[Tensor] = None,
                 query_pos: Optional[Tensor] = None,
                 key_pos: Optional[Tensor] = None,
-                key_padding_mask: Optional[Tensor] = None) -> Tensor:
+                key_padding_mask: Optional[Tensor] = None,
+                attn_mask: Optional[Tensor] = None) -> Tensor:
         """Attend and add the result to the identity.
 
         Args:
@@ -37,6 +39,9 @@ class MultiheadAttention(MMCVMultiheadAttention):
             key_pos (Tensor, optional): Added to ``key``.
             key_padding_mask (Tensor, optional): Bool of shape (B, N), True
                 where a key is padding.
+            attn_mask (Tensor, optional): Bool of shape (Q, N), True where a
+                query must not see a key. A query attends to the key of its
+                own place at least, so that it never has none.
 
         Returns:
             Tensor: Shape (B, Q, D).
@@ -46,12 +51,18 @@ class MultiheadAttention(MMCVMultiheadAttention):
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
         key = key if key_pos is None else key + key_pos
-        mask = key_padding_mask
+        visible = None
+        if key_padding_mask is not None:
+            visible = ~key_padding_mask[:, None, None]
+        if attn_mask is not None:
+            visible = ~attn_mask if visible is None else visible & ~attn_mask
+            visible = visible | torch.eye(
+                *attn_mask.shape, dtype=torch.bool, device=attn_mask.device)
         # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
         # refuses under autocast.
         out = F.scaled_dot_product_attention(
             *self._project(query, key, value),
-            attn_mask=None if mask is None else ~mask[:, None, None],
+            attn_mask=visible,
             dropout_p=self.attn.dropout if self.training else 0.)
         out = self.attn.out_proj(out.transpose(1, 2).flatten(2))
         return identity + self.dropout_layer(self.proj_drop(out))

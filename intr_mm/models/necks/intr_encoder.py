@@ -1,5 +1,6 @@
 from typing import Optional, Tuple
 
+import torch
 import torch.nn as nn
 from mmdet.models.layers import SinePositionalEncoding
 from mmengine.model import BaseModule
@@ -26,6 +27,10 @@ class INTREncoder(BaseModule):
         feedforward_channels (int): Hidden width of the feed-forward networks.
             Defaults to 2048.
         dropout (float): Dropout probability. Defaults to 0.1.
+        window_radius (int, optional): How many cells a token sees to each
+            side, rows and columns alike. What it encodes then comes from
+            near its own place, so that attention to it points there.
+            Defaults to None, the whole image, as in the paper.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -36,12 +41,17 @@ class INTREncoder(BaseModule):
                  num_heads: int = 8,
                  feedforward_channels: int = 2048,
                  dropout: float = 0.1,
+                 window_radius: Optional[int] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if embed_dims % 4:
             raise ValueError(
                 f'embed_dims={embed_dims} must be a multiple of 4: sine '
                 'positions need a sine and a cosine for each of y and x.')
+        if window_radius is not None and window_radius < 0:
+            raise ValueError(f'window_radius={window_radius} must be at least '
+                             '0, or None for the whole image.')
+        self.window_radius = window_radius
         self.in_channels = in_channels
         self.embed_dims = embed_dims
         self.input_proj = nn.Conv2d(in_channels, embed_dims, kernel_size=1)
@@ -84,5 +94,17 @@ class INTREncoder(BaseModule):
             query=x.flatten(2).transpose(1, 2),
             query_pos=pos.flatten(2).transpose(1, 2),
             key_padding_mask=None
-            if padding_mask is None else padding_mask.flatten(1))
+            if padding_mask is None else padding_mask.flatten(1),
+            attn_mask=self._outside_window(x))
         return (memory.transpose(1, 2).unflatten(2, x.shape[-2:]), )
+
+    def _outside_window(self, x: Tensor) -> Optional[Tensor]:
+        """Which cells do not see which, (HW, HW), on a map (B, D, H, W)."""
+        if self.window_radius is None:
+            return None
+        rows, columns = (
+            torch.arange(size, device=x.device) for size in x.shape[-2:])
+        far = [(axis[:, None] - axis).abs() > self.window_radius
+               for axis in (rows, columns)]
+        return (far[0][:, None, :, None]
+                | far[1][None, :, None, :]).flatten(2).flatten(0, 1)
