@@ -34,6 +34,9 @@ default_hooks = dict(
     # stop at the first loss that is not finite.
     finite_loss=dict(type='FiniteLossHook'),
 
+    # give the model to metrics that run it again.
+    prepare_metrics=dict(type='PrepareMetricsHook'),
+
     # draw where classes look, for every 500th sample validated or tested.
     visualization=dict(type='AttentionVisualizationHook', interval=500),
 )

@@ -5,9 +5,10 @@ from .dataset_check_hook import DatasetCheckHook
 from .epoch_seed_hook import EpochSeedHook
 from .finite_loss_hook import FiniteLossHook
 from .foreign_checkpoint_hook import ForeignCheckpointHook
+from .prepare_metrics_hook import PrepareMetricsHook
 
 __all__ = [
     'AtomicCheckpointHook', 'AttentionVisualizationHook',
     'CheckpointCheckHook', 'DatasetCheckHook', 'EpochSeedHook',
-    'FiniteLossHook', 'ForeignCheckpointHook'
+    'FiniteLossHook', 'ForeignCheckpointHook', 'PrepareMetricsHook'
 ]

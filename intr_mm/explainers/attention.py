@@ -1,0 +1,105 @@
+from typing import List, Sequence
+
+import torch
+from mmpretrain.registry import TASK_UTILS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from intr_mm.models.utils import make_padding_mask, valid_grid
+from intr_mm.visualization import geometry_of, trace_cells
+from .base import BaseExplainer, CellMaps
+
+
+@TASK_UTILS.register_module()
+class AttentionExplainer(BaseExplainer):
+    """Where a class looks: INTR's own explanation.
+
+    Args:
+        heads (str): ``'mean'`` gives the mean of the heads, ``'each'`` one map
+            for each head, ``'all'`` the mean and then each. Defaults to
+            ``'mean'``.
+        layer (int): Decoder layer. Defaults to -1, the last.
+    """
+
+    def __init__(self, heads: str = 'mean', layer: int = -1) -> None:
+        if heads not in ('mean', 'each', 'all'):
+            raise ValueError(f'AttentionExplainer got heads={heads!r}: use '
+                             "'mean', 'each' or 'all'.")
+        self.heads = heads
+        self.layer = layer
+
+    def names(self, model: nn.Module) -> List[str]:
+        """See :class:`BaseExplainer`."""
+        attention = model.head.decoder.layers[self.layer].cross_attn
+        each = [f'head{i + 1}' for i in range(attention.num_heads)]
+        return dict(mean=['mean'], each=each, all=['mean', *each])[self.heads]
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
+                 classes: Tensor) -> List[CellMaps]:
+        """See :class:`BaseExplainer`."""
+        images, samples = prepare(model, inputs)
+        with trace_cells(model) as cells:
+            attention = self._maps(model, images, samples, classes)
+        if self.heads == 'mean':
+            attention = attention.mean(1, keepdim=True)
+        elif self.heads == 'all':
+            mean = attention.mean(1, keepdim=True)
+            attention = torch.cat((mean, attention), dim=1)
+        return pack_maps(attention, inputs, samples,
+                         geometry_of(cells, tuple(attention.shape[-2:])))
+
+    def _maps(self, model: nn.Module, images: Tensor,
+              samples: List[DataSample], classes: Tensor) -> Tensor:
+        """Maps (B, heads, H, W) of one class of each image."""
+        asked = dict(
+            classes=classes[:, None], layer=self.layer, deciding_only=True)
+        if hasattr(model, 'get_attention'):
+            return model.get_attention(images, samples, **asked)[:, 0]
+        return model.head.get_attention(model.extract_feat(images), **asked)[:,
+                                                                             0]
+
+
+def prepare(model: nn.Module, inputs: Sequence[Tensor]):
+    """Normalise and pad images.
+
+    Args:
+        model (nn.Module): The classifier.
+        inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
+
+    Returns:
+        tuple[Tensor, list[DataSample]]: Images (B, 3, H, W) and samples that
+        know the images' sizes.
+    """
+    data = model.data_preprocessor(
+        dict(inputs=list(inputs), data_samples=[DataSample() for _ in inputs]))
+    for sample, image in zip(data['data_samples'], inputs):
+        sample.set_metainfo(
+            dict(
+                img_shape=tuple(image.shape[-2:]),
+                batch_input_shape=tuple(data['inputs'].shape[-2:])))
+    return data['inputs'], data['data_samples']
+
+
+def pack_maps(maps: Tensor, inputs: Sequence[Tensor],
+              samples: List[DataSample], geometry) -> List[CellMaps]:
+    """Cut the padding off a batch's maps.
+
+    Args:
+        maps (Tensor): Shape (B, M, H, W) on the grid of the padded batch.
+        inputs (Sequence[Tensor]): B images (3, h, w).
+        samples (list[DataSample]): From :func:`prepare`.
+        geometry (CellGeometry): Where the cells lie.
+
+    Returns:
+        list[CellMaps]: One for each image.
+    """
+    mask = make_padding_mask(samples, maps)
+    grids = [maps.shape[-2:]] * len(maps)
+    if mask is not None:
+        grids = valid_grid(mask)
+    return [
+        CellMaps(map_[:, :h, :w].detach().float().cpu().numpy(), geometry,
+                 tuple(image.shape[-2:]))
+        for map_, image, (h, w) in zip(maps, inputs, grids)
+    ]
