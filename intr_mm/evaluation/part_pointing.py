@@ -13,9 +13,9 @@ class PartPointing(PointingMetric):
     Two regions of the original image are asked about: ``box``, the bounding
     box, and ``part``, all that lies within ``alpha * max(w, h)`` of any
     visible part point, where w and h are the sides of the bounding box. An
-    image without a visible part counts as a miss. Each hit rate stands beside
-    the controls ``*_area`` and ``*_shuffled``; see :class:`PointingMetric`
-    for them and for what the model has to attach.
+    image without a visible part counts as a miss. For each,
+    :class:`PointingMetric` says which figures and controls are reported, and
+    what the model has to attach.
 
     The radius is that of PCK, from `Articulated Human Detection with Flexible
     Mixtures of Parts <https://doi.org/10.1109/TPAMI.2012.261>`_ (TPAMI 2013).
@@ -27,13 +27,18 @@ class PartPointing(PointingMetric):
     ``flip``.
 
     Args:
-        stride (int): Pixels of the network input from one cell of the map to
-            the next.
+        stride (float, optional): Pixels of the network input from one cell of
+            the map to the next; not needed with an ``explainer``. Defaults to
+            None.
         offset (float): Pixel of the network input on which the first cell is
             centred: 0 for stacks of padded convolutions, ``(stride - 1) / 2``
             for backbones that cut the image into patches. Defaults to 0.
         alpha (float): Radius around a part, as a fraction of the longer side
             of the bounding box. Defaults to 0.1.
+        explainer (dict, optional): Config of the explainer whose maps are
+            judged. Defaults to None, the attached attention.
+        interval (bool): Whether to report bootstrap intervals. Defaults to
+            False.
         collect_device (str): Device for collecting results from different
             ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
         prefix (str, optional): Prefix of the names of the figures. Defaults
@@ -43,14 +48,16 @@ class PartPointing(PointingMetric):
     default_prefix = 'part_pointing'
 
     def __init__(self,
-                 stride: int,
+                 stride: Optional[float] = None,
                  offset: float = 0,
                  alpha: float = .1,
+                 explainer: Optional[dict] = None,
+                 interval: bool = False,
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(stride, offset,
                          ('part_points', 'bbox', 'ori_shape', 'img_shape'),
-                         collect_device, prefix)
+                         explainer, interval, collect_device, prefix)
         self.alpha = alpha
 
     def regions(self, sample: dict) -> Dict[str, np.ndarray]:

@@ -1,48 +1,95 @@
 from typing import Dict, List, Optional, Sequence
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import TASK_UTILS
+from torch import nn
+
+from intr_mm.explainers import CellMaps
+from intr_mm.visualization import CellGeometry
+from .bootstrap import bootstrap_interval
+from .cell_grid import centre_pixels, interpolation_matrix
+from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
+from .sample_maps import class_maps
 
 
 class PointingMetric(BaseMetric):
-    r"""How often the attention of the true class peaks in given regions.
+    r"""How often, and how much, maps of the true class point to regions.
 
-    For each sample, the cell in which the mean over the heads of the true
-    class's map is highest *hits* a region if the pixel on which that cell is
-    centred lies in it. Subclasses say which regions. Beside each hit rate
-    stand two controls:
+    For each sample, the cell in which the map of the true class is highest
+    *hits* a region if the pixel on which that cell is centred lies in it. The
+    *mass* of a region is the share that it holds of all that is positive in
+    the map, interpolated bilinearly to the pixels. Subclasses say which
+    regions. For each region are reported, in percent:
 
+    - the hit rate, under the region's own name.
+    - ``*_mass``: the mean mass.
     - ``*_area``: the mean share of the image that the region takes, which is
-      the hit rate of a random pixel.
-    - ``*_shuffled``: the mean hit rate of the *other* images' peaks, over all
-      pairs of images. It knows the habits of the model and of the data, such
-      as birds in the middle, but not the image.
+      the hit rate of a random pixel and the mass of an even map.
+    - ``*_shuffled`` and ``*_mass_shuffled``: the means for the *other*
+      images' maps, over all pairs of images. They know the habits of the
+      model and of the data, such as birds in the middle, but not the image.
+      Maps of more than 56 cells per side are coarsened for the latter.
+    - with ``interval``, ``*_low`` and ``*_high``, ``*_mass_low`` and
+      ``*_mass_high``: the bounds of 95 percent bootstrap intervals over the
+      images.
 
     The pointing game is from `Top-down Neural Attention by Excitation
-    Backprop <https://arxiv.org/abs/1608.00507>`_ (ECCV 2016).
+    Backprop <https://arxiv.org/abs/1608.00507>`_ (ECCV 2016), the mass from
+    `Score-CAM <https://arxiv.org/abs/1910.01279>`_ (CVPR Workshops 2020).
 
-    The model has to attach ``attention`` (K, heads, h, w), the maps over the
-    valid cells, and ``attention_classes`` (K, ) to its predictions, and the
-    true class has to be among them. All figures are in percent.
+    Without an ``explainer``, the map is the mean over the heads of the
+    attention that the model attaches to its predictions: ``attention`` (K,
+    heads, h, w), over the valid cells, and ``attention_classes`` (K, ), with
+    the true class among them. The figures of an explainer with several names
+    carry them as ``{name}/``, but for ``*_area``, which has no map.
 
     Args:
-        stride (int): Pixels of the network input from one cell of the map to
-            the next.
+        stride (float, optional): Pixels of the network input from one cell of
+            the map to the next. Needed without an ``explainer``, which knows
+            its own. Defaults to None.
         offset (float): Pixel of the network input on which the first cell is
-            centred.
+            centred. Defaults to 0.
         keys (Sequence[str]): What the regions are made from, which each
-            sample has to carry.
+            sample has to carry. Defaults to ().
+        explainer (dict, optional): Config of the explainer in ``TASK_UTILS``
+            whose maps are judged. It needs :class:`PrepareMetricsHook`.
+            Defaults to None, the attached attention.
+        interval (bool): Whether to report intervals. Defaults to False.
         collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'.
-        prefix (str, optional): Prefix of the names of the figures.
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None.
     """
 
-    def __init__(self, stride: int, offset: float, keys: Sequence[str],
-                 collect_device: str, prefix: Optional[str]) -> None:
+    def __init__(self,
+                 stride: Optional[float] = None,
+                 offset: float = 0,
+                 keys: Sequence[str] = (),
+                 explainer: Optional[dict] = None,
+                 interval: bool = False,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        if stride is None and explainer is None:
+            raise ValueError(
+                f'{type(self).__name__} cannot place the cells of the maps: '
+                'give it the stride of the feature map, or an explainer.')
         self.stride = stride
         self.offset = offset
         self.keys = keys
+        self.explainer = explainer and TASK_UTILS.build(explainer)
+        self.interval = interval
+        self.model: Optional[nn.Module] = None
+
+    def prepare(self, model: nn.Module) -> None:
+        """Receive the model, before an epoch of validation or test.
+
+        Args:
+            model (nn.Module): The classifier, not wrapped.
+        """
+        self.model = model
 
     def regions(self, sample: dict) -> Dict[str, np.ndarray]:
         """Draw the regions of one sample.
@@ -56,18 +103,21 @@ class PointingMetric(BaseMetric):
         """
         raise NotImplementedError
 
-    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Reduce each sample to its peak and to the cells that would hit.
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Reduce each sample to peaks, masses, and what the regions cover.
 
         Args:
-            data_batch: Not used.
+            data_batch (dict): ``inputs``, the images, for an explainer.
             data_samples (Sequence[dict]): Predictions of the model.
 
         Raises:
             ValueError: If a sample lacks a key, or the map of its true class.
         """
+        needed = self.keys
+        if self.explainer is None:
+            needed = ('attention', 'attention_classes', *self.keys)
         for sample in data_samples:
-            for key in ('attention', 'attention_classes', *self.keys):
+            for key in needed:
                 if key not in sample:
                     raise ValueError(
                         f"{type(self).__name__} finds no '{key}' in a sample: "
@@ -75,68 +125,111 @@ class PointingMetric(BaseMetric):
                         ' ))), use a data set that gives '
                         f'{", ".join(self.keys)}, and list these in the '
                         'meta_keys of PackInputs.')
-            heat = self._true_class_map(sample)
-            regions = self.regions(sample)
-            mask_size = next(iter(regions.values())).shape
-            rows, columns = (self._centres(cells, size, of_mask)
-                             for cells, size, of_mask in zip(
-                                 heat.shape, sample['img_shape'], mask_size))
-            self.results.append(
-                dict(
-                    peak=np.unravel_index(heat.argmax(), heat.shape),
-                    area={
-                        k: v.mean()
-                        for k, v in regions.items()
-                    },
-                    hits={
-                        k: v[np.ix_(rows, columns)]
-                        for k, v in regions.items()
-                    }))
+        names, explained = [''], map(self._attached, data_samples)
+        if self.explainer is not None:
+            names, explained = self._explain(data_batch, data_samples)
+        for sample, cells in zip(data_samples, explained):
+            self.results.append(self._reduce(names, cells, sample))
 
-    def _true_class_map(self, sample):
-        true_class = int(sample['gt_label'])
-        place = (sample['attention_classes'] == true_class).nonzero()
-        if len(place) == 0:
-            raise ValueError(
-                f'{type(self).__name__} needs the map of the true class '
-                f'{true_class}, but the model gave those of '
-                f"{sample['attention_classes'].tolist()}: add 'gt' to "
-                'model.test_cfg.attention.classes.')
-        return sample['attention'][int(place[0])].float().mean(0).cpu().numpy()
+    def _attached(self, sample: dict) -> CellMaps:
+        maps = class_maps(sample, int(sample['gt_label']), type(self).__name__)
+        return CellMaps(
+            maps.mean(0, keepdim=True).cpu().numpy(),
+            CellGeometry(self.stride, self.offset), sample['img_shape'][:2])
 
-    def _centres(self, num_cells, input_size, mask_size):
-        """Find the mask's rows (or columns) on which cells are centred."""
-        pixels = self.stride * np.arange(num_cells) + self.offset
-        pixels = (pixels + .5) * mask_size / input_size - .5
-        return np.clip(np.round(pixels), 0, mask_size - 1).astype(int)
+    def _explain(self, data_batch: dict, data_samples: Sequence[dict]):
+        if self.model is None:
+            raise RuntimeError(
+                f'{type(self).__name__} needs the model for its explainer: '
+                'add PrepareMetricsHook to the hooks, or call '
+                'prepare(model).')
+        labels = torch.tensor([int(s['gt_label']) for s in data_samples])
+        names = self.explainer.names(self.model)
+        cells = self.explainer(self.model, data_batch['inputs'], labels)
+        return names if len(names) > 1 else [''], cells
+
+    def _reduce(self, names: List[str], cells: CellMaps, sample: dict) -> dict:
+        regions = self.regions(sample)
+        grid = cells.maps.shape[1:]
+        mask_shape = next(iter(regions.values())).shape
+        sizes = list(zip(grid, cells.img_shape, mask_shape))
+        centres = [centre_pixels(cells.geometry, *size) for size in sizes]
+        axes = [interpolation_matrix(cells.geometry, *size) for size in sizes]
+        weight, cover = cell_cover(regions, *axes)
+        mass = [cell_mass(heat, weight) for heat in cells.maps]
+        return dict(
+            peak={
+                name: np.unravel_index(heat.argmax(), grid)
+                for name, heat in zip(names, cells.maps)
+            },
+            mass={
+                name: {
+                    k: float((m * v).sum())
+                    for k, v in cover.items()
+                }
+                for name, m in zip(names, mass)
+            },
+            cell_mass={
+                name: merge_cells(m)
+                for name, m in zip(names, mass)
+            },
+            cover={
+                k: merge_cells(v)
+                for k, v in cover.items()
+            },
+            area={
+                k: v.mean()
+                for k, v in regions.items()
+            },
+            hits={
+                k: v[np.ix_(*centres)]
+                for k, v in regions.items()
+            })
 
     def compute_metrics(self, results: List[dict]) -> dict:
-        """Compute hit rates and controls.
+        """Compute hit rates, masses and controls.
 
         Args:
-            results (list[dict]): Peaks and hitting cells of all samples.
+            results (list[dict]): What :meth:`process` kept of all samples.
 
         Returns:
-            dict: For each region its hit rate and its two controls in
-            percent. A single image has no shuffled control: it is NaN.
+            dict: The figures in percent. A single image has no shuffled
+            controls: they are NaN.
         """
-        shapes = np.array(
-            [next(iter(r['hits'].values())).shape for r in results])
-        peaks = np.array([r['peak'] for r in results])
-        # Images of different sizes share relative positions.
-        relative = (peaks + .5) / shapes
         metrics = {}
         for region in results[0]['hits']:
-            hit = np.array(
-                [r['hits'][region][tuple(r['peak'])] for r in results])
-            by_all = sum(r['hits'][region][tuple((relative *
-                                                  shape).astype(int).T)].sum()
-                         for r, shape in zip(results, shapes))
-            num_pairs = len(results) * (len(results) - 1)
-            shuffled = ((by_all - hit.sum()) /
-                        num_pairs if num_pairs else np.nan)
             area = np.mean([r['area'][region] for r in results])
-            metrics[region] = 100 * float(hit.mean())
             metrics[f'{region}_area'] = 100 * float(area)
-            metrics[f'{region}_shuffled'] = 100 * float(shuffled)
+            for name in results[0]['peak']:
+                key = f'{name}/{region}' if name else region
+                metrics.update(self._figures(results, name, region, key))
         return metrics
+
+    def _figures(self, results: List[dict], name: str, region: str,
+                 key: str) -> Dict[str, float]:
+        shapes = np.array([r['hits'][region].shape for r in results])
+        peaks = np.array([r['peak'][name] for r in results])
+        # Images of different sizes share relative positions.
+        relative = (peaks + .5) / shapes
+        hit = np.array(
+            [r['hits'][region][tuple(r['peak'][name])] for r in results])
+        by_all = sum(r['hits'][region][tuple((relative *
+                                              shape).astype(int).T)].sum()
+                     for r, shape in zip(results, shapes))
+        pairs = len(results) * (len(results) - 1)
+        mass = np.array([r['mass'][name][region] for r in results])
+        mass_shuffled = mass_of_others([r['cell_mass'][name] for r in results],
+                                       [r['cover'][region] for r in results])
+        figures = {
+            key: hit.mean(),
+            f'{key}_shuffled':
+            (by_all - hit.sum()) / pairs if pairs else np.nan,
+            f'{key}_mass': mass.mean(),
+            f'{key}_mass_shuffled': mass_shuffled.mean(),
+        }
+        if self.interval:
+            for kind, values in (('', hit), ('_mass', mass)):
+                low, high = bootstrap_interval(values)
+                figures[f'{key}{kind}_low'] = low
+                figures[f'{key}{kind}_high'] = high
+        return {k: 100 * float(v) for k, v in figures.items()}

@@ -1,0 +1,33 @@
+from typing import Sequence, Tuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+
+def bootstrap_interval(values: Sequence[float],
+                       num_resamples: int = 1000,
+                       seed: int = 0,
+                       level: float = .95) -> Tuple[float, float]:
+    """Percentile bootstrap interval of a mean, from `Bootstrap Methods:
+    Another Look at the Jackknife
+    <https://doi.org/10.1214/aos/1176344552>`_ (1979).
+
+    Args:
+        values (Sequence[float]): One value for each image.
+        num_resamples (int): Number of resamples. Defaults to 1000.
+        seed (int): Seed of the resamples. Defaults to 0.
+        level (float): Confidence level. Defaults to 0.95.
+
+    Returns:
+        tuple[float, float]: Lower and upper bound; NaN for fewer than two
+        values, which tell nothing of their spread.
+    """
+    if len(values) < 2:
+        return float('nan'), float('nan')
+    interval = bootstrap((np.asarray(values, dtype=float), ),
+                         np.mean,
+                         n_resamples=num_resamples,
+                         confidence_level=level,
+                         method='percentile',
+                         random_state=seed).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,31 @@
+import torch
+from torch import Tensor
+
+
+def entropy(maps: Tensor) -> Tensor:
+    """Shannon entropy of attention maps.
+
+    Args:
+        maps (Tensor): Shape (..., N), not negative, each sums to 1.
+
+    Returns:
+        Tensor: Shape (...), in nats, 0 to log(N).
+    """
+    return -torch.xlogy(maps, maps).sum(-1)
+
+
+def js_divergence(maps: Tensor, others: Tensor) -> Tensor:
+    """Jensen-Shannon divergence, from `Divergence measures based on the
+    Shannon entropy <https://doi.org/10.1109/18.61115>`_ (1991).
+
+    Args:
+        maps (Tensor): Shape (..., N), not negative, each sums to 1.
+        others (Tensor): The same, of a shape that broadcasts.
+
+    Returns:
+        Tensor: Shape (...), in bits: 0 for equal maps, 1 for maps that share
+        no cell.
+    """
+    nats = entropy((maps + others) / 2) - (entropy(maps) + entropy(others)) / 2
+    # Rounding makes it slightly negative for equal maps.
+    return nats.clamp(min=0) / torch.log(nats.new_tensor(2.))

@@ -1,0 +1,100 @@
+from typing import List, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import METRICS
+
+from .distributions import entropy, js_divergence
+from .sample_maps import class_maps
+
+
+@METRICS.register_module()
+class HeadDiversity(BaseMetric):
+    r"""How sharply each head of a class looks, and how differently they do.
+
+    INTR's heads are meant to look at different parts of an object, see the
+    section on multi-head attention in `A Simple Interpretable Transformer
+    <https://arxiv.org/abs/2311.04157>`_ (ICLR 2024). Reported are the means
+    over the images of
+
+    - ``entropy``: entropy of a head's map in percent of that of an even map,
+      mean over the heads. ``head{i}_entropy`` is that of one head.
+    - ``effective_cells``: the number :math:`\exp(H)` of cells over which an
+      even map has the same entropy H, mean over the heads.
+      ``head{i}_effective_cells`` is that of one head.
+    - ``diversity``: Jensen-Shannon divergence of two heads' maps, mean over
+      all pairs of heads: 0 percent if all look alike, 100 if no two share a
+      cell. NaN with one head. That heads disagree in where they look was
+      asked for in `Multi-Head Attention with Disagreement Regularization
+      <https://arxiv.org/abs/1810.10183>`_ (EMNLP 2018), which compares their
+      maps by a product.
+
+    The model has to attach ``attention`` (K, heads, h, w) and
+    ``attention_classes`` (K, ) to its predictions, with the asked class.
+
+    Args:
+        label (str): Whose maps: ``'gt'``, the true class, or ``'pred'``, the
+            predicted one. Defaults to ``'gt'``.
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None, which stands for ``'heads'``.
+    """
+
+    default_prefix: Optional[str] = 'heads'
+
+    def __init__(self,
+                 label: str = 'gt',
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if label not in ('gt', 'pred'):
+            raise ValueError(
+                f"HeadDiversity got label={label!r}: use 'gt' or 'pred'.")
+        self.label = label
+
+    def process(self, data_batch, data_samples: Sequence[dict]) -> None:
+        """Compare the heads' maps of each sample.
+
+        Args:
+            data_batch: Not used.
+            data_samples (Sequence[dict]): Predictions of the model.
+
+        Raises:
+            ValueError: If a sample carries no map of the asked class.
+        """
+        for sample in data_samples:
+            label = int(sample[f'{self.label}_label'])
+            maps = class_maps(sample, label, type(self).__name__, self.label)
+            maps = maps.flatten(1)
+            nats = entropy(maps)
+            first, second = torch.triu_indices(
+                len(maps), len(maps), offset=1, device=maps.device)
+            self.results.append(
+                dict(
+                    entropy=nats.cpu().numpy(),
+                    num_cells=maps.size(1),
+                    diversity=float(
+                        js_divergence(maps[first], maps[second]).mean())))
+
+    def compute_metrics(self, results: List[dict]) -> dict:
+        """Average over the samples.
+
+        Args:
+            results (list[dict]): Entropies and divergences of all samples.
+
+        Returns:
+            dict: The figures; all but the numbers of cells are in percent.
+        """
+        nats = np.stack([r['entropy'] for r in results])
+        most = np.log([[r['num_cells']] for r in results])
+        percent, cells = 100 * nats / most, np.exp(nats)
+        metrics = dict(
+            entropy=float(percent.mean()),
+            effective_cells=float(cells.mean()),
+            diversity=100 * float(np.mean([r['diversity'] for r in results])))
+        for i in range(nats.shape[1]):
+            metrics[f'head{i + 1}_entropy'] = float(percent[:, i].mean())
+            metrics[f'head{i + 1}_effective_cells'] = float(cells[:, i].mean())
+        return metrics

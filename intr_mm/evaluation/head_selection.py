@@ -1,0 +1,172 @@
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import METRICS
+from scipy.special import expit
+from torch import Tensor, nn
+
+from intr_mm.explainers.attention import prepare
+from intr_mm.models import INTRClassifier
+from intr_mm.models.utils import make_padding_mask
+from .head_replacer import HeadReplacer
+
+_ORDERS = ('least', 'most')
+
+
+@torch.no_grad()
+def select_heads(model: nn.Module,
+                 inputs: Sequence[Tensor],
+                 classes: Tensor,
+                 order: str = 'least') -> Tuple[Tensor, Tensor]:
+    """Replace heads greedily by even attention, and watch a class's score.
+
+    One after the other, of the heads of the last decoder layer that still
+    look for themselves, the one is made to look evenly at all cells whose
+    replacement leaves the class's score highest (``'least'``: heads that do
+    not matter go first) or lowest (``'most'``). The score is the log-odds of
+    the class, as softmax scores soon round to 1.
+
+    Args:
+        model (nn.Module): ``INTRClassifier``, or mmpretrain's
+            ``ImageClassifier`` with an ``INTRHead``, in eval mode.
+        inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
+        classes (Tensor): The class (B, ) whose score is watched.
+        order (str): ``'least'`` or ``'most'``. Defaults to ``'least'``.
+
+    Returns:
+        tuple[Tensor, Tensor]: The heads (B, heads), from 0, in the order of
+        their replacement; and the log-odds (B, heads + 1) with none, one and
+        so on, and all heads replaced, of which the sigmoid is the softmax
+        score.
+
+    Raises:
+        ValueError: If ``order`` is unknown.
+    """
+    _check_order(order, 'select_heads')
+    images, samples = prepare(model, inputs)
+    mask = None
+    if isinstance(model, INTRClassifier):
+        feats = model.extract_feat(images, data_samples=samples)
+        mask = make_padding_mask(samples, feats[-1])
+    else:
+        feats = model.extract_feat(images)
+    replacer = HeadReplacer(model.head, model.head.pre_logits(feats), mask)
+
+    index = classes.to(images.device)[:, None]
+
+    def score(replaced: Tensor) -> Tensor:
+        logits = replacer(replaced).float()
+        rivals = logits.scatter(1, index, -torch.inf).logsumexp(1)
+        return logits.gather(1, index).squeeze(1) - rivals
+
+    sign = 1 if order == 'least' else -1
+    replaced = torch.zeros(
+        len(images),
+        replacer.num_heads,
+        dtype=torch.bool,
+        device=images.device)
+    steps, curve = [], [score(replaced)]
+    one_each = torch.eye(replacer.num_heads, device=images.device).bool()
+    for _ in range(replacer.num_heads):
+        scores = torch.stack([score(replaced | one) for one in one_each], 1)
+        # Replaced heads are no candidates.
+        scores = (sign * scores).masked_fill(replaced, -torch.inf)
+        best, step = scores.max(1)
+        replaced = replaced | one_each[step]
+        steps.append(step)
+        curve.append(sign * best)
+    return torch.stack(steps, 1), torch.stack(curve, 1)
+
+
+@METRICS.register_module()
+class HeadSelection(BaseMetric):
+    """Which heads the score of the true class rests on.
+
+    Of each image, the heads of the last decoder layer are replaced greedily
+    by even attention, see :func:`select_heads`. Heads were removed greedily in
+    `Are Sixteen Heads Really Better than One?
+    <https://arxiv.org/abs/1905.10650>`_ (NeurIPS 2019).
+
+    Reports ``log_odds_{n}``, the mean log-odds of the true class with n heads
+    replaced, in nats; and in percent ``score_{n}``, its mean softmax score;
+    ``area``, the mean of the scores' curve by the trapezoidal rule; and of
+    each head ``head{i}_first`` and ``head{i}_last``, how often it is the first
+    or the last to be replaced. With ``'least'``, the last is the one that the
+    class most depends on.
+
+    Needs :class:`PrepareMetricsHook`.
+
+    Args:
+        order (str): ``'least'``: heads that do not matter go first, or
+            ``'most'``. Defaults to ``'least'``.
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None, which stands for ``'head_selection'``.
+    """
+
+    default_prefix: Optional[str] = 'head_selection'
+
+    def __init__(self,
+                 order: str = 'least',
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        _check_order(order, type(self).__name__)
+        self.order = order
+        self.model: Optional[nn.Module] = None
+
+    def prepare(self, model: nn.Module) -> None:
+        """Receive the model, before an epoch of validation or test.
+
+        Args:
+            model (nn.Module): The classifier, not wrapped.
+        """
+        self.model = model
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Replace the heads of each image.
+
+        Args:
+            data_batch (dict): ``inputs``, the images.
+            data_samples (Sequence[dict]): With ``gt_label``.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        if self.model is None:
+            raise RuntimeError(
+                'HeadSelection needs the model: add PrepareMetricsHook to the '
+                'hooks, or call prepare(model).')
+        labels = torch.tensor([int(s['gt_label']) for s in data_samples])
+        steps, curves = select_heads(self.model, data_batch['inputs'], labels,
+                                     self.order)
+        self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))
+
+    def compute_metrics(self, results: List[tuple]) -> dict:
+        """Average over the images.
+
+        Args:
+            results (list[tuple]): Order and curve of each image.
+
+        Returns:
+            dict: The figures.
+        """
+        steps, curves = (np.stack(values) for values in zip(*results))
+        curve = 100 * expit(curves.astype(np.float64)).mean(0)
+        metrics = {f'score_{n}': float(v) for n, v in enumerate(curve)}
+        for n, value in enumerate(curves.mean(0, dtype=np.float64)):
+            metrics[f'log_odds_{n}'] = float(value)
+        metrics['area'] = float((curve[1:] + curve[:-1]).mean() / 2)
+        for i in range(steps.shape[1]):
+            for name, step in (('first', 0), ('last', -1)):
+                metrics[f'head{i + 1}_{name}'] = 100 * float(
+                    (steps[:, step] == i).mean())
+        return metrics
+
+
+def _check_order(order: str, user: str) -> None:
+    if order not in _ORDERS:
+        raise ValueError(f"{user} got order={order!r}: use 'least' or 'most'.")

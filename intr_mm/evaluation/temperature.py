@@ -1,0 +1,104 @@
+"""Temperature scaling, and how well scores are calibrated.
+
+All work on softmax scores: their logarithms are the logits up to a constant,
+which the softmax forgets.
+"""
+from typing import Dict
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+_LOWEST, _HIGHEST = .01, 100.
+
+
+def temper(scores: Tensor, temperature: float) -> Tensor:
+    """Log-probabilities at a temperature.
+
+    Args:
+        scores (Tensor): Softmax scores (N, C).
+        temperature (float): What divides the logits; 1 changes nothing,
+            more makes the scores less sure.
+
+    Returns:
+        Tensor: float64 of shape (N, C).
+
+    Raises:
+        ValueError: If the temperature is not positive.
+    """
+    if temperature <= 0:
+        raise ValueError(
+            f'A temperature has to be positive, got {temperature}.')
+    # Scores too small for float32 have become 0.
+    tiny = torch.finfo(torch.float32).tiny
+    logits = scores.double().clamp(min=tiny).log()
+    return F.log_softmax(logits / temperature, dim=-1)
+
+
+def fit_temperature(scores: Tensor, labels: Tensor) -> float:
+    """Temperature at which the scores give the labels the highest likelihood.
+
+    Temperature scaling is from `On Calibration of Modern Neural Networks
+    <https://arxiv.org/abs/1706.04599>`_ (ICML 2017). It changes no
+    prediction.
+
+    Args:
+        scores (Tensor): Softmax scores (N, C), of images that the model was
+            not trained on.
+        labels (Tensor): True classes (N, ).
+
+    Returns:
+        float: The temperature, between 0.01 and 100. The lower bound is what
+        predictions without any error lead to.
+
+    Raises:
+        ValueError: If there are no scores.
+    """
+    if len(scores) == 0:
+        raise ValueError('A temperature cannot be fitted to no scores: give '
+                         'those of at least one image.')
+
+    def nll(log_temperature: float) -> float:
+        log_probs = temper(scores, float(np.exp(log_temperature)))
+        return float(F.nll_loss(log_probs, labels))
+
+    # Convex in the inverse temperature, so that there is one minimum.
+    best = minimize_scalar(
+        nll,
+        bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
+        method='bounded',
+        options=dict(xatol=1e-6))
+    return float(np.exp(best.x))
+
+
+def calibration(scores: Tensor,
+                labels: Tensor,
+                num_bins: int = 15,
+                temperature: float = 1.) -> Dict[str, float]:
+    """Expected calibration error and likelihood of scores.
+
+    Args:
+        scores (Tensor): Softmax scores (N, C).
+        labels (Tensor): True classes (N, ).
+        num_bins (int): Number of bins of equal width. Defaults to 15.
+        temperature (float): What divides the logits. Defaults to 1.
+
+    Returns:
+        dict[str, float]: ``ece``, ``confidence``, the mean score of the
+        predicted class, and ``accuracy`` in percent; ``nll`` in nats.
+    """
+    log_probs = temper(scores, temperature)
+    confidence, predicted = log_probs.exp().max(1)
+    correct = (predicted == labels).double()
+    # Bins are open below and closed above, as in the paper.
+    bins = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
+    gaps = torch.zeros(num_bins).double().index_add(0, bins,
+                                                    confidence - correct)
+    figures = dict(
+        ece=gaps.abs().sum() / len(labels),
+        confidence=confidence.mean(),
+        accuracy=correct.mean())
+    figures = {key: 100 * float(value) for key, value in figures.items()}
+    return dict(figures, nll=float(F.nll_loss(log_probs, labels)))

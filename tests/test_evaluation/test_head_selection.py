@@ -1,0 +1,178 @@
+import itertools
+import math
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from intr_mm.evaluation import HeadSelection, select_heads
+from intr_mm.evaluation.head_replacer import HeadReplacer
+from intr_mm.models.utils import make_padding_mask
+
+EXACT = dict(rtol=0, atol=1e-5)
+
+
+def build(queries_per_class=1, num_heads=4, num_layers=2):
+    dims = dict(
+        embed_dims=16, num_heads=num_heads, feedforward_channels=32, dropout=0)
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='INTRClassifier',
+            backbone=dict(
+                type='TinyResNet',
+                depth=8,
+                num_stages=3,
+                strides=(1, 2, 2),
+                dilations=(1, 1, 1),
+                out_indices=(2, ),
+                stem_channels=8,
+                base_channels=8),
+            neck=dict(
+                type='INTREncoder', in_channels=32, num_layers=1, **dims),
+            head=dict(
+                type='INTRHead',
+                num_classes=5,
+                num_layers=num_layers,
+                queries_per_class=queries_per_class,
+                **dims),
+            data_preprocessor=dict(mean=[127.5] * 3, std=[64.] * 3)))
+    model.init_weights()
+    # As sharp as after training, else heads hardly differ.
+    torch.nn.init.normal_(model.head.query_embed.weight, std=8)
+    return model.eval()
+
+
+def images(*sizes):
+    torch.manual_seed(1)
+    return [torch.randint(0, 256, (3, *size)).float() for size in sizes]
+
+
+def encode(model, inputs):
+    """Memory and mask, and the model's own logits."""
+    data = model.data_preprocessor(dict(inputs=inputs))
+    feats = model.extract_feat(**data)
+    mask = make_padding_mask(data['data_samples'], feats[-1])
+    return model.head.pre_logits(feats), mask, model(**data)
+
+
+@pytest.mark.parametrize('queries_per_class, num_layers', [(1, 2), (3, 1)])
+@pytest.mark.parametrize('sizes', [[(64, 64)] * 2, [(64, 48), (48, 96)]])
+@torch.no_grad()
+def test_with_no_head_replaced_the_logits_are_the_models(
+        queries_per_class, num_layers, sizes):
+    model = build(queries_per_class, num_layers=num_layers)
+    memory, mask, logits = encode(model, images(*sizes))
+    assert (mask is None) == (sizes[0] == sizes[1])
+    replacer = HeadReplacer(model.head, memory, mask)
+    none = torch.zeros(2, 4, dtype=torch.bool)
+    torch.testing.assert_close(replacer(none), logits, **EXACT)
+    assert (replacer(~none) - logits).abs().max() > 1e-2
+
+
+@torch.no_grad()
+def test_a_replaced_head_looks_evenly():
+    """A head with queries of zero does, as all its scores are equal."""
+    model = build()
+    memory, mask, _ = encode(model, images((64, 48), (48, 96)))
+    one, two = torch.eye(4).bool()[[1, 2]]
+    replaced = torch.stack((one, one | two))
+    logits = HeadReplacer(model.head, memory, mask)(replaced)
+    attention = model.head.decoder.layers[-1].cross_attn.attn
+    for row, heads in enumerate(((1, ), (1, 2))):
+        for head in heads:
+            attention.in_proj_weight[4 * head:4 * head + 4] = 0
+            attention.in_proj_bias[4 * head:4 * head + 4] = 0
+        expected = model.head._decode(memory, mask)[0]
+        torch.testing.assert_close(logits[row], expected[row], **EXACT)
+
+
+@pytest.mark.parametrize('order, best', [('least', max), ('most', min)])
+@torch.no_grad()
+def test_greedy_order_is_that_of_trying_all(order, best):
+    model = build()
+    inputs, classes = images((64, 48), (48, 96), (64, 64)), [0, 3, 4]
+    steps, curve = select_heads(model, inputs, torch.tensor(classes), order)
+    memory, mask, logits = encode(model, inputs)
+    replacer = HeadReplacer(model.head, memory, mask)
+    for i, cls in enumerate(classes):
+
+        def score(heads):
+            replaced = torch.zeros(3, 4, dtype=torch.bool)
+            replaced[:, heads] = True
+            return float(replacer(replaced)[i].softmax(-1)[cls].logit())
+
+        own = logits[i].softmax(-1)[cls]
+        assert curve[i, 0].sigmoid() == pytest.approx(float(own))
+        gone = []
+        for n in range(4):
+            left = [h for h in range(4) if h not in gone]
+            gone.append(best(left, key=lambda h: score(gone + [h])))
+            assert curve[i, n + 1] == pytest.approx(score(gone), abs=1e-4)
+        assert steps[i].tolist() == gone
+
+
+def test_figures_by_hand():
+    metric = HeadSelection()
+    for steps, curve in (([1, 0], [.8, .6, .2]), ([0, 1], [.4, .4, .4])):
+        metric.results.append(
+            (torch.tensor(steps).numpy(), torch.tensor(curve).logit().numpy()))
+    metrics = metric.evaluate(2)
+    expected = dict(
+        score_0=60,
+        score_1=50,
+        score_2=30,
+        area=(55 + 40) / 2,
+        log_odds_0=(math.log(4) + math.log(2 / 3)) / 2,
+        log_odds_1=0,
+        log_odds_2=(math.log(1 / 4) + math.log(2 / 3)) / 2,
+        head1_first=50,
+        head1_last=50,
+        head2_first=50,
+        head2_last=50)
+    expected = {f'head_selection/{k}': v for k, v in expected.items()}
+    assert metrics == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+def test_metric_takes_the_true_class_and_counts_repeated_samples_once():
+    model = build()
+    inputs = images((64, 48), (48, 96), (64, 64))
+    labels = [0, 3, 4]
+    samples = [DataSample().set_gt_label(label) for label in labels]
+    metric = HeadSelection(order='most')
+    metric.prepare(model)
+    evaluator = Evaluator([metric])
+    evaluator.process(samples, dict(inputs=inputs))
+    evaluator.process(samples[:1], dict(inputs=inputs[:1]))
+    metrics = evaluator.evaluate(3)
+    steps, curve = select_heads(model, inputs, torch.tensor(labels), 'most')
+    for n, head in itertools.product(range(5), range(4)):
+        assert metrics[f'head_selection/log_odds_{n}'] == pytest.approx(
+            float(curve[:, n].mean()), rel=1e-5)
+        assert metrics[f'head_selection/head{head + 1}_first'] == \
+            pytest.approx(100 * float((steps[:, 0] == head).float().mean()))
+
+
+def test_errors_say_what_to_do():
+    with pytest.raises(ValueError, match="HeadSelection got order='best'"):
+        HeadSelection(order='best')
+    with pytest.raises(RuntimeError, match='PrepareMetricsHook'):
+        HeadSelection().process(dict(inputs=[]), [])
+
+
+@torch.no_grad()
+def test_order_is_told_where_the_softmax_rounds_to_one():
+    model = build()
+    inputs = images((64, 48), (48, 96))
+    classes = encode(model, inputs)[2].argmax(1)
+    # Logits are linear in the presence vector, so that their order stays.
+    orders = []
+    for gain in (1e3, 2.):
+        model.head.presence_vector.weight *= gain
+        steps, log_odds = select_heads(model, inputs, classes)
+        assert (log_odds[:, 0].sigmoid() == 1).all()
+        assert (log_odds.diff(dim=1) != 0).all()
+        orders.append(steps.tolist())
+    assert orders[0] == orders[1]

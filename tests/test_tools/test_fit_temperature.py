@@ -1,0 +1,83 @@
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from ..tiny import CONFIG, data_options
+
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/fit_temperature.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    model = MODELS.build(Config.fromfile(CONFIG).model)
+    # Far too sure of what it does not know.
+    torch.nn.init.normal_(model.head.query_embed.weight, std=5)
+    torch.nn.init.normal_(model.head.presence_vector.weight, std=5)
+    path = tmp_path_factory.mktemp('weights') / 'tiny.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return str(path)
+
+
+@pytest.fixture
+def run(images, checkpoint, tmp_path, monkeypatch):
+
+    def run(*flags, **options):
+        out = tmp_path / 'figures.json'
+        options = dict(data_options(images), **options)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, 'argv', [
+            'fit_temperature.py', CONFIG, checkpoint, '--out',
+            str(out), *flags, '--cfg-options',
+            *(f'{key}={value}' for key, value in options.items())
+        ])
+        runpy.run_path(str(TOOL), run_name='__main__')
+        assert [path.name for path in tmp_path.iterdir()] == [out.name]
+        return json.loads(out.read_text())
+
+    return run
+
+
+def test_test_split_judges_what_validation_fitted(run, capsys):
+    figures = run(**{'test_dataloader.dataset.data_prefix': 'train'})
+    temperature = figures['temperature']
+    fitted, held_out = figures['fitted'], figures['held_out']
+    assert (fitted['split'], fitted['num_images']) == ('val (fitted)', 11)
+    assert (held_out['split'], held_out['num_images']) == ('test', 18)
+    assert held_out['temperature'] == temperature > 1.5
+    for row in (fitted, held_out):
+        assert row['after']['nll'] < row['before']['nll']
+        assert row['after']['confidence'] < row['before']['confidence']
+        assert row['after']['accuracy'] == row['before']['accuracy']
+    output = capsys.readouterr().out
+    assert f'Temperature {temperature:.4f}, fitted to the val' in output
+    row, = [row for row in output.splitlines() if row.startswith('test ')]
+    assert f"{held_out['before']['ece']:.2f}%" in row
+    assert f"{held_out['after']['ece']:.2f}%" in row
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_halves_judge_each_other_where_there_is_no_other_split(run, split):
+    figures = run('--split', split)
+    assert figures['fitted']['num_images'] == 11
+    held_out = figures['held_out']
+    assert held_out['split'] == f'held-out half of {split}'
+    assert held_out['num_images'] == 5
+    assert held_out['temperature'] != figures['temperature']
+
+
+def test_missing_split_is_named(checkpoint, tmp_path, monkeypatch):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = '{CONFIG}'\n"
+                      'val_dataloader = val_cfg = val_evaluator = None')
+    monkeypatch.setattr(
+        sys, 'argv',
+        ['fit_temperature.py', str(config), checkpoint])
+    with pytest.raises(SystemExit, match='has no val_dataloader'):
+        runpy.run_path(str(TOOL), run_name='__main__')

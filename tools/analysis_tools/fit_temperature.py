@@ -1,0 +1,127 @@
+#!/usr/bin/env python
+"""Fit the temperature at which a model's scores say how often it is right.
+
+The temperature is fitted to one split, and judged on it and on images that it
+was not fitted to: on the test split if the one of validation was fitted, and
+where there is no other split, by a fit to one half and a look at the other.
+"""
+import argparse
+import os
+import tempfile
+
+import mmengine
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from intr_mm.engine import (check_data_folders, fill_num_classes,
+                            move_data_root, setup_cpu_distributed)
+from intr_mm.evaluation import calibration, fit_temperature
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Fit a temperature')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--split',
+        choices=['val', 'test'],
+        default='val',
+        help='split that the temperature is fitted to')
+    parser.add_argument('--num-bins', type=int, default=15, help='bins of ECE')
+    parser.add_argument('--seed', type=int, default=0, help='seed of halves')
+    parser.add_argument('--out', help='JSON file for the figures')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in `xxx=yyy`')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    cfg = Config.fromfile(args.config)
+    cfg.launcher, cfg.load_from = 'none', args.checkpoint
+    if args.cfg_options is not None:
+        move_data_root(cfg, args.cfg_options.get('data_root'))
+        cfg.merge_from_dict(args.cfg_options)
+    # Scores are all that is wanted.
+    cfg.default_hooks.pop('visualization', None)
+    cfg.model.pop('test_cfg', None)
+    return cfg
+
+
+def predict(cfg: Config, split: str) -> tuple:
+    """Scores (N, C) and labels (N, ) of a split."""
+    cfg = cfg.copy()
+    cfg.test_dataloader = cfg[f'{split}_dataloader']
+    cfg.experiment_name = f'fit_temperature_{split}'
+    check_data_folders(cfg, 'test_dataloader')
+    fill_num_classes(cfg, 'test_dataloader')
+    setup_cpu_distributed(cfg)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'predictions.pkl')
+        cfg.work_dir = folder
+        cfg.test_evaluator = dict(type='DumpResults', out_file_path=path)
+        Runner.from_cfg(cfg).test()
+        predictions = mmengine.load(path)
+    return (torch.stack([p['pred_score'] for p in predictions]),
+            torch.tensor([int(p['gt_label']) for p in predictions]))
+
+
+def judge(name: str, scores: torch.Tensor, labels: torch.Tensor,
+          temperature: float, num_bins: int) -> dict:
+    return dict(
+        split=name,
+        num_images=len(labels),
+        temperature=temperature,
+        before=calibration(scores, labels, num_bins),
+        after=calibration(scores, labels, num_bins, temperature))
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    if cfg.get(f'{args.split}_dataloader') is None:
+        raise SystemExit(f'{args.config} has no {args.split}_dataloader: '
+                         'choose the other --split.')
+    scores, labels = predict(cfg, args.split)
+    temperature = fit_temperature(scores, labels)
+    fitted_on = f'{args.split} (fitted)'
+    rows = [judge(fitted_on, scores, labels, temperature, args.num_bins)]
+    test = cfg.get('test_dataloader')
+    if (args.split == 'val' and test is not None
+            and test.dataset != cfg.val_dataloader.dataset):
+        rows.append(
+            judge('test', *predict(cfg, 'test'), temperature, args.num_bins))
+    else:
+        order = torch.randperm(
+            len(labels), generator=torch.Generator().manual_seed(args.seed))
+        first, second = order.chunk(2)
+        rows.append(
+            judge(f'held-out half of {args.split}',
+                  scores[second], labels[second],
+                  fit_temperature(scores[first],
+                                  labels[first]), args.num_bins))
+
+    print(f'\nTemperature {temperature:.4f}, fitted to the '
+          f'{args.split} split\n\n'
+          f'{"judged on":<24}{"images":>8}{"T":>8}{"ECE":>9}{"at T":>9}'
+          f'{"conf.":>9}{"at T":>9}{"acc.":>8}{"NLL":>9}{"at T":>9}')
+    for row in rows:
+        before, after = row['before'], row['after']
+        print(f'{row["split"]:<24}{row["num_images"]:>8}'
+              f'{row["temperature"]:>8.3f}'
+              f'{before["ece"]:>8.2f}%{after["ece"]:>8.2f}%'
+              f'{before["confidence"]:>8.1f}%{after["confidence"]:>8.1f}%'
+              f'{before["accuracy"]:>7.1f}%'
+              f'{before["nll"]:>9.4f}{after["nll"]:>9.4f}')
+    if args.out is not None:
+        mmengine.dump(
+            dict(temperature=temperature, fitted=rows[0], held_out=rows[1]),
+            args.out,
+            indent=2)
+
+
+if __name__ == '__main__':
+    main()

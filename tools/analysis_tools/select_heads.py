@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Ask on which heads a decision about one image rests.
+
+One after the other, the heads of the last decoder layer are made to look
+evenly at the whole image: once those first whose replacement leaves the score
+of the class highest, once those whose replacement leaves it lowest. The orders
+and the scores are printed, and drawn beside where the heads look.
+"""
+import argparse
+from pathlib import Path
+from typing import Dict, Tuple
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from mmengine.visualization.utils import img_from_canvas
+from mmpretrain.visualization import create_figure
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.evaluation import select_heads
+from intr_mm.visualization import attend, draw_attention, original_image
+
+ORDERS = dict(least='least needed first', most='most needed first')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Find the heads on which a decision rests')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--img', required=True, help='image file')
+    parser.add_argument(
+        '--label',
+        default='pred',
+        help='class, by name or index, whose score is watched; the predicted '
+        'one by default')
+    parser.add_argument(
+        '--out',
+        default='heads.png',
+        help='file of the figure, heads.png by default')
+    parser.add_argument('--device', default='cpu', help='where to run')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the model, as in `head.num_layers=2`')
+    return parser.parse_args()
+
+
+def draw(maps: np.ndarray, curves: Dict[str, Tuple[list, torch.Tensor]],
+         title: str) -> np.ndarray:
+    """Maps of the heads above the curves of the class's score.
+
+    Args:
+        maps (np.ndarray): RGB picture of where the heads look.
+        curves (dict): For each order the heads, from 1, and the log-odds.
+        title (str): Title of the curves.
+
+    Returns:
+        np.ndarray: RGB picture, uint8.
+    """
+    dpi = 180
+    width, height = maps.shape[1] / dpi, 2.6
+    figure = create_figure(figsize=(width, height), dpi=dpi, margin=True)
+    ax = figure.add_axes([.6 / width, .2, 1 - .75 / width, .68])
+    for (order, (heads,
+                 log_odds)), color, above in zip(curves.items(), ('C0', 'C3'),
+                                                 (1, -1)):
+        ax.plot(log_odds, marker='o', color=color, label=ORDERS[order])
+        for n, head in enumerate(heads, 1):
+            ax.annotate(
+                f'head {head}', (n, log_odds[n]), (0, 7 * above),
+                textcoords='offset points',
+                ha='center',
+                va='bottom' if above > 0 else 'top',
+                fontsize=7,
+                color=color)
+    ax.set_xticks(range(len(log_odds)))
+    ax.margins(x=.08, y=.25)
+    ax.set_xlabel('number of heads that look evenly', fontsize=8)
+    ax.set_ylabel('log-odds', fontsize=8)
+    ax.set_title(title, fontsize=8, parse_math=False)
+    ax.tick_params(labelsize=7)
+    ax.legend(fontsize=7, frameon=False)
+    plot = img_from_canvas(figure.canvas)
+    # Rounding of the canvas may cost the plot a pixel.
+    plot = mmcv.impad(
+        plot[:, :maps.shape[1]],
+        shape=(plot.shape[0], maps.shape[1]),
+        pad_val=255)
+    return np.concatenate((maps, plot))
+
+
+def main() -> None:
+    args = parse_args()
+    if not Path(args.img).is_file():
+        raise SystemExit(f"Image '{args.img}' does not exist: name a file.")
+    inferencer = INTRInferencer(
+        args.config, args.checkpoint, device=args.device, **args.cfg_options)
+    model = inferencer.model
+    data, = inferencer.preprocess([args.img])
+    sample, = inferencer.forward(data, maps=args.label)
+    label = int(sample.attention_classes[0])
+    name = inferencer.class_names[label]
+
+    curves = {}
+    for order, words in ORDERS.items():
+        steps, log_odds = select_heads(model, data['inputs'],
+                                       torch.tensor([label]), order)
+        heads = [int(step) + 1 for step in steps[0]]
+        log_odds = log_odds[0].cpu()
+        curves[order] = heads, log_odds
+        print(f'\nClass {name}, {words}\n   score  log-odds  '
+              '(each line adds to those above)')
+        scores = 100 * log_odds.sigmoid()
+        rows = ['as it is', *(f'head {head} looks evenly' for head in heads)]
+        for score, odds, row in zip(scores, log_odds, rows):
+            print(f'{score:7.2f}%{odds:10.2f}  {row}')
+
+    image = data['inputs'][0]
+    attention, geometry = attend(model, image, [label])
+    maps = draw_attention(
+        original_image(image, data['data_samples'][0]), attention, geometry,
+        tuple(image.shape[-2:]), [name],
+        f'{Path(args.img).name}: where {name} looks')
+    mmcv.imwrite(
+        draw(maps, curves, f'log-odds of {name}')[..., ::-1], str(args.out))
+    print(f'\nFigure: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
