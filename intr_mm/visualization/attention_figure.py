@@ -1,5 +1,5 @@
 import textwrap
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import matplotlib
@@ -18,9 +18,15 @@ _LINE, _CHARACTER = .155, .075
 _BAR, _BAR_LABEL = .1, .55
 
 
-def draw_attention(image: np.ndarray, attention: np.ndarray,
-                   geometry: CellGeometry, img_shape: Tuple[int, int],
-                   row_labels: Sequence[str], title: str) -> np.ndarray:
+def draw_attention(image: np.ndarray,
+                   attention: np.ndarray,
+                   geometry: CellGeometry,
+                   img_shape: Tuple[int, int],
+                   row_labels: Sequence[str],
+                   title: str,
+                   headings: Optional[Sequence[Sequence[str]]] = None,
+                   unit: str = 'attention / uniform',
+                   top: float = 10) -> np.ndarray:
     """Picture of where classes look: image, each head, mean of the heads.
 
     Each class has a row. All maps share one logarithmic colour scale, so that
@@ -36,11 +42,21 @@ def draw_attention(image: np.ndarray, attention: np.ndarray,
             network's input without padding.
         row_labels (Sequence[str]): One for each of the K classes.
         title (str): Title of the picture, of any number of lines.
+        headings (Sequence[Sequence[str]], optional): For each class the
+            headings of its maps, which are then drawn as they are. Defaults
+            to None, which numbers the heads and adds their mean.
+        unit (str): What the colours count. Defaults to 'attention / uniform'.
+        top (float): Least upper end of the colour scale. Defaults to 10.
 
     Returns:
         np.ndarray: RGB picture, uint8.
     """
-    rows, heads, h, w = attention.shape
+    if headings is None:
+        numbers = [f'head {i + 1}' for i in range(attention.shape[1])]
+        headings = [[*numbers, 'mean']] * len(attention)
+        attention = np.concatenate(
+            (attention, attention.mean(1, keepdims=True)), 1)
+    rows, maps, h, w = attention.shape
     ratio = image.shape[1] / image.shape[0]
     width, height = (_PANEL_AREA * ratio)**.5, (_PANEL_AREA / ratio)**.5
     size = round(width * _DPI), round(height * _DPI)
@@ -50,34 +66,43 @@ def draw_attention(image: np.ndarray, attention: np.ndarray,
         size,
         interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    maps = np.concatenate((attention, attention.mean(1, keepdims=True)), 1)
     heat = sample_attention(
-        maps.reshape(-1, h, w) * (h * w), geometry, img_shape, size[::-1])
-    heat = heat.reshape(rows, heads + 1, *size[::-1])
-    norm, cmap = LogNorm(1, max(10, heat.max())), _heat_colors()
+        attention.reshape(-1, h, w) * (h * w), geometry, img_shape, size[::-1])
+    heat = heat.reshape(rows, maps, *size[::-1])
+    norm, cmap = LogNorm(1, max(top, heat.max())), _heat_colors()
 
     row_labels = [
         textwrap.fill(label, int(height / _CHARACTER)) for label in row_labels
     ]
     lines = max(label.count('\n') for label in row_labels) + 1
     left = _MARGIN + lines * _LINE
-    right = left + (heads + 2) * (width + _GAP)
+    right = left + (maps + 1) * (width + _GAP)
     body = rows * (height + _GAP) - _GAP
     figure_size = np.array([
         right + _BAR + _BAR_LABEL,
         2 * _MARGIN + body + (title.count('\n') + 2.2) * _LINE
     ])
     figure = create_figure(figsize=figure_size, dpi=_DPI, margin=True)
-    headings = ['image', *(f'head {i + 1}' for i in range(heads)), 'mean']
+    alike = all(list(row) == list(headings[0]) for row in headings)
     for row in range(rows):
         bottom = _MARGIN + (rows - 1 - row) * (height + _GAP)
-        for column, heading in enumerate(headings):
+        for column, heading in enumerate(['image', *headings[row]]):
             corner = left + column * (width + _GAP), bottom
             ax = figure.add_axes(
                 [*corner / figure_size, *(width, height) / figure_size])
             ax.axis('off')
-            if row == 0:
+            if row == 0 and (alike or column == 0):
                 ax.set_title(heading, fontsize=8, pad=3)
+            elif not alike and column > 0:
+                ax.text(
+                    .03,
+                    .97,
+                    heading,
+                    transform=ax.transAxes,
+                    ha='left',
+                    va='top',
+                    fontsize=7,
+                    bbox=dict(facecolor='white', edgecolor='none', pad=1))
             if column == 0:
                 ax.imshow(image, aspect='auto')
                 ax.text(
@@ -102,11 +127,11 @@ def draw_attention(image: np.ndarray, attention: np.ndarray,
     figure.colorbar(
         ScalarMappable(norm, cmap),
         cax=bar,
-        ticks=[n * 10**power for power in range(6) for n in (1, 2, 5)],
+        ticks=_ticks(norm.vmax),
         format='%g\N{MULTIPLICATION SIGN}')
     bar.minorticks_off()
     bar.tick_params(labelsize=7, length=2)
-    bar.set_ylabel('attention / uniform', fontsize=7)
+    bar.set_ylabel(unit, fontsize=7)
     figure.text(
         *(left, figure_size[1] - _MARGIN) / figure_size,
         title,
@@ -114,6 +139,12 @@ def draw_attention(image: np.ndarray, attention: np.ndarray,
         parse_math=False,
         fontsize=8)
     return img_from_canvas(figure.canvas)
+
+
+def _ticks(top: float) -> Sequence[float]:
+    if top < 3:
+        return np.arange(1, top, .1 if top < 2 else .2)
+    return [n * 10**power for power in range(6) for n in (1, 2, 5)]
 
 
 def _heat_colors() -> LinearSegmentedColormap:

@@ -1,0 +1,93 @@
+import difflib
+import re
+from typing import List, Optional, Sequence, Union
+
+_WORDS = re.compile(r'gt|pred|top\d+')
+
+
+class UnknownClassError(ValueError):
+    """A class that a model does not have."""
+
+
+class ClassNames:
+    """Names of classes, and the classes behind names.
+
+    Names are compared without regard to case, and ``_`` or ``-`` is as good
+    as a space. A number in front, as in ``014.Indigo_Bunting``, may be left
+    out.
+
+    Args:
+        names (Sequence[str], optional): Name of each class. None, if they are
+            not known, leaves indices.
+        num_classes (int): Number of classes of the model.
+    """
+
+    def __init__(self, names: Optional[Sequence[str]],
+                 num_classes: int) -> None:
+        self.names = None if names is None else list(names)
+        self.num_classes = num_classes
+
+    def __getitem__(self, index: int) -> str:
+        """Name for people: the index itself where there is none."""
+        if self.names is None:
+            return str(index)
+        return self.names[index].replace('_', ' ')
+
+    def index(self, item: Union[str, int]) -> int:
+        """Find a class.
+
+        Args:
+            item (str | int): A name, or an index, also as a string.
+
+        Returns:
+            int: Index of the class.
+
+        Raises:
+            UnknownClassError: If there is no such class.
+        """
+        wanted = _plain(str(item))
+        plain = [_plain(name) for name in self.names or []]
+        short = [re.sub(r'^\d+[. ]+', '', name) for name in plain]
+        for names in (plain, short):
+            if isinstance(item, str) and names.count(wanted) == 1:
+                return names.index(wanted)
+        if re.fullmatch(r'-?\d+', str(item)):
+            if 0 <= int(item) < self.num_classes:
+                return int(item)
+            raise UnknownClassError(
+                f'Class {item} is out of range: the model has '
+                f'the classes 0 to {self.num_classes - 1}.')
+        if self.names is None:
+            raise UnknownClassError(
+                f"Class '{item}' cannot be found by name, as the checkpoint "
+                "holds no names: pass `classes`, or the class's index.")
+        close = difflib.get_close_matches(wanted, short, n=3, cutoff=0)
+        close = [self.names[short.index(name)] for name in close]
+        raise UnknownClassError(
+            f"There is no class '{item}'; the closest names are "
+            f'{", ".join(close)}.')
+
+    def resolve(self, spec: Union[str, int, Sequence]) -> List:
+        """Put indices for the names in a choice of classes.
+
+        Args:
+            spec (str | int | Sequence[str | int]): Any of ``'pred'``,
+                ``'gt'``, ``'topN'``, indices and names.
+
+        Returns:
+            list[str | int]: The same for
+            :func:`intr_mm.models.utils.select_classes`.
+
+        Raises:
+            UnknownClassError: If there is no such class.
+        """
+        if isinstance(spec, (str, int)):
+            spec = [spec]
+        return [
+            item if _WORDS.fullmatch(str(item)) else self.index(item)
+            for item in spec
+        ]
+
+
+def _plain(name: str) -> str:
+    return ' '.join(re.sub('[_-]', ' ', name).casefold().split()) or name

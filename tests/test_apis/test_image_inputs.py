@@ -1,0 +1,100 @@
+import cv2
+import numpy as np
+import pytest
+from mmengine.dataset import Compose
+from mmpretrain.registry import TRANSFORMS
+
+from intr_mm.apis.seen_region import seen_region
+from .random_demo import write_birds
+
+
+def test_folder(inferencer, tmp_path):
+    write_birds(tmp_path, (96, 96), (96, 120))
+    (tmp_path / 'bird_1.png').rename(tmp_path / 'a_BIRD.PNG')
+    (tmp_path / 'notes.txt').write_text('no image')
+    (tmp_path / 'deeper').mkdir()
+    write_birds(tmp_path / 'deeper', (96, 96))
+    for folder in (tmp_path, str(tmp_path)):
+        samples = inferencer(folder, return_datasamples=True, batch_size=2)
+        assert [s.img_path for s in samples] == [
+            str(tmp_path / 'a_BIRD.PNG'),
+            str(tmp_path / 'bird_0.png')
+        ]
+
+
+def test_folder_without_images(inferencer, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"'{tmp_path}' holds no"):
+        inferencer(tmp_path)
+    with pytest.raises(FileNotFoundError, match="gone' is neither an image"):
+        inferencer(str(tmp_path / 'gone'))
+
+
+def test_unreadable_image_is_named(inferencer, tmp_path):
+    write_birds(tmp_path, (96, 96))
+    broken = tmp_path / 'broken.jpg'
+    broken.write_bytes(b'no JPEG')
+    for call in (inferencer, lambda paths: list(inferencer.explain(paths))):
+        with pytest.raises(OSError, match=f"Image '{broken}' cannot be read"):
+            call([str(tmp_path / 'bird_0.png'), str(broken)])
+
+
+def test_arrays_are_bgr(inferencer, birds):
+    path = birds / 'bird_0.png'
+    image = cv2.imread(str(path))
+    of_file, of_array, of_rgb, of_path = (
+        result['pred_scores']
+        for result in inferencer([str(path), image, image[..., ::-1], path]))
+    np.testing.assert_array_equal(of_file, of_array)
+    np.testing.assert_array_equal(of_file, of_path)
+    assert not np.allclose(of_file, of_rgb)
+    grey = image[..., 0]
+    grey, same = inferencer([grey, np.stack([grey] * 3, -1)])
+    np.testing.assert_array_equal(grey['pred_scores'], same['pred_scores'])
+    for bad in (image / 255, image[None], np.zeros((9, 9, 4), np.uint8)):
+        with pytest.raises(ValueError, match='has to be uint8 of shape'):
+            inferencer(bad)
+
+
+@pytest.mark.parametrize('transforms, expected', [
+    ([], ((0, 128), (0, 200))),
+    ([dict(type='Resize', scale=(70, 51))], ((0, 128), (0, 200))),
+    ([dict(type='Resize', scale=(1333, 400), keep_ratio=True)],
+     ((0, 128), (0, 200))),
+    ([dict(type='ResizeEdge', scale=64, backend='pillow'),
+      dict(type='CenterCrop', crop_size=48)], ((16, 112), (52, 148))),
+])  # yapf: disable
+def test_seen_region(transforms, expected):
+    pipeline = build(*transforms)
+    rows, columns = seen_region(pipeline, (128, 200))
+    for found, wanted in zip((rows, columns), expected):
+        assert (found.start, found.stop) == wanted
+
+
+def test_large_image_is_placed_to_a_pixel():
+    """Several of its pixels share a grey level of the probe."""
+    pipeline = build(
+        dict(type='ResizeEdge', scale=300, backend='pillow'),
+        dict(type='CenterCrop', crop_size=224))
+    rows, columns = seen_region(pipeline, (1500, 2000))
+    # (300 - 224) / 2 = 38 and (400 - 224) / 2 = 88, fivefold
+    for found, wanted in zip((rows, columns), ((190, 1310), (440, 1560))):
+        assert abs(found.start - wanted[0]) <= 2
+        assert abs(found.stop - wanted[1]) <= 2
+
+
+def test_tiny_image_is_seen_whole():
+    pipeline = build(dict(type='ResizeEdge', scale=96))
+    assert seen_region(pipeline, (6, 9)) == (slice(0, 6), slice(0, 9))
+    assert seen_region(pipeline, (1, 3)) == (slice(0, 1), slice(0, 3))
+
+
+def test_flips_are_refused():
+    with pytest.raises(ValueError, match='does more than resize and crop'):
+        seen_region(
+            build(dict(type='RandomFlip', prob=1., direction='horizontal')),
+            (64, 64))
+
+
+def build(*transforms):
+    transforms = [*transforms, dict(type='PackInputs')]
+    return Compose([TRANSFORMS.build(t) for t in transforms])

@@ -1,0 +1,99 @@
+"""The tool as a user runs it, on drawn weights."""
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from intr_mm.datasets import RingSpecies
+from ..test_apis.random_demo import CONFIG, write_birds, write_checkpoint
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / 'tools' / 'visualization' / 'explain.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp('random') / 'random.pth')
+
+
+def command(checkpoint, folder, *flags):
+    return [
+        str(TOOL), CONFIG, checkpoint, *map(str, flags), '--device', 'cpu',
+        '--cfg-options', 'test_dataloader.dataset.num_samples=24',
+        f"test_dataloader.dataset.cache_dir={folder / 'cache'}"
+    ]
+
+
+@pytest.fixture
+def explain(checkpoint, tmp_path, monkeypatch):
+    """Run the tool in this process, in the test's folder."""
+
+    def run(*flags):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, 'argv', command(checkpoint, tmp_path, *flags))
+        runpy.run_path(str(TOOL), run_name='__main__')
+
+    return run
+
+
+def height(path):
+    return cv2.imread(str(path)).shape[0]
+
+
+def test_test_images_of_a_class(checkpoint, tmp_path):
+    """All that the tool draws, in a process of its own."""
+    out = tmp_path / 'out'
+    done = subprocess.run([
+        sys.executable,
+        *command(checkpoint, tmp_path, '--class', 'frost_bunting', '--classes',
+                 'top3', '7', '--layer', 0, -1, '--heads', 'best4', '--memory',
+                 '--num', 1, '--out', out, '--report', tmp_path / 'r.html')
+    ],
+                          cwd=tmp_path,
+                          env=dict(
+                              os.environ,
+                              PYTHONPATH=str(ROOT),
+                              OMP_NUM_THREADS='1'),
+                          text=True,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          timeout=300)
+    assert done.returncode == 0, done.stdout
+    dataset = RingSpecies(num_samples=24, seed=2)
+    first = [dataset.metainfo['classes'][i] for i in dataset.get_gt_labels()]
+    first = first.index('Frost Bunting')
+    assert sorted(path.name for path in out.iterdir()) == [
+        f'{first}_layer{layer}{memory}.png' for layer in (0, 1)
+        for memory in ('', '_memory')
+    ]
+    # Three classes at least, and one row.
+    assert height(
+        out /
+        f'{first}_layer1.png') > 2 * height(out / f'{first}_layer1_memory.png')
+    assert 'Frost Bunting' in (tmp_path / 'r.html').read_text()
+
+
+def test_images_of_a_folder(explain, tmp_path, capsys):
+    folder = tmp_path / 'birds'
+    write_birds(folder, (96, 96), (120, 160), (200, 96))
+    explain('--img', folder, '--num', 2, '--class', 3, '--heads', 'mean',
+            '--batch-size', 2)
+    out = tmp_path / 'work_dirs/intr_demo/explain'
+    assert [p.name
+            for p in sorted(out.iterdir())] == ['bird_0.png', 'bird_1.png']
+    assert 'Pictures of 2 images are in work_dirs/' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('flags, message', [
+    (('--class', 'Frost Buntin'), 'the closest names are Frost Bunting'),
+    (('--img', 'gone.jpg'), "'gone.jpg' is neither an image nor a folder"),
+])
+def test_mistakes_end_in_one_sentence(explain, flags, message):
+    with pytest.raises(SystemExit) as end:
+        explain(*flags)
+    assert message in end.value.code
+    assert '\n' not in end.value.code

@@ -1,0 +1,199 @@
+#!/usr/bin/env python
+"""Draw where classes look: every head, any class, any decoder layer."""
+import argparse
+from pathlib import Path
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+
+import mmcv
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+from mmpretrain.utils import track
+
+from intr_mm.apis import ClassNames, INTRInferencer
+from intr_mm.apis.class_names import UnknownClassError
+from intr_mm.apis.image_inputs import list_images
+from intr_mm.apis.results import unique_stems
+from intr_mm.engine.data_folders import check_data_folders, leaf_datasets
+from intr_mm.engine.data_options import fill_num_classes, move_data_root
+from intr_mm.visualization.explanation import Explanation
+from intr_mm.visualization.explanation_figure import (draw_explanation,
+                                                      draw_memory)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--img',
+        help='image, or folder whose images are drawn; without it, those of '
+        "the config's test_dataloader, whose true class is always drawn")
+    parser.add_argument(
+        '--class',
+        dest='cls',
+        metavar='NAME|INDEX',
+        help='with --img, a class that is always drawn; without, draw the '
+        'images of this true class only')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        default=['pred'],
+        help="which other classes are drawn: 'pred', 'topN' (such as top5, "
+        'the five best ones), names and indices; each class once '
+        '(default: pred)')
+    parser.add_argument(
+        '--layer',
+        type=int,
+        nargs='+',
+        default=[-1],
+        help='decoder layers, from 0 on or from -1 back; each is a picture '
+        '(default: -1, the last)')
+    parser.add_argument(
+        '--heads',
+        choices=['all', 'mean', 'best4'],
+        default='all',
+        help='all heads and their mean (default), the mean alone, or the four '
+        'heads whose attention has the lowest entropy on this image for this '
+        'class, the most peaked first, and the mean of all')
+    parser.add_argument(
+        '--memory',
+        action='store_true',
+        help='also draw what there is to attend to: how far the encoded image '
+        "lies from its mean, and the norm of each head's value vectors")
+    parser.add_argument(
+        '--out',
+        help='folder of the pictures, NAME.png, NAME_layerN.png if there are '
+        'several layers, and NAME_memory.png (default: '
+        'work_dirs/CONFIG/explain)')
+    parser.add_argument(
+        '--report', metavar='FILE.html', help='write an HTML report as well')
+    parser.add_argument(
+        '--num', type=int, help='draw the first NUM images only')
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images in a batch')
+    parser.add_argument(
+        '--device', help='such as cuda:0 or cpu (default: what there is)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in `xxx=yyy`, '
+        '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
+        'and without white space)')
+    args = parser.parse_args()
+    for name, value in (('--num', args.num), ('--batch-size',
+                                              args.batch_size)):
+        if value is not None and value < 1:
+            parser.error(f'{name} has to be 1 or more, got {value}')
+    return args
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with the options, ready for the data it is used on."""
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        move_data_root(cfg, args.cfg_options.get('data_root'))
+        cfg.merge_from_dict(args.cfg_options)
+    if args.img is None:
+        check_data_folders(cfg, 'test_dataloader')
+        fill_num_classes(cfg, 'test_dataloader')
+    return cfg
+
+
+def choose_images(args: argparse.Namespace, cfg: Config,
+                  names: ClassNames) -> Tuple[Sequence, Callable, List[str]]:
+    """What is drawn.
+
+    Returns:
+        tuple[Sequence, Callable, list[str]]: Handles of the images, what
+        fetches the image of a handle, and a name for each.
+    """
+    if args.img is not None:
+        images = list_images(args.img)[:args.num]
+        return images, lambda image: image, unique_stems(images)
+    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
+    with DefaultScope.overwrite_default_scope(
+            cfg.get('default_scope', 'mmpretrain')):
+        dataset = DATASETS.build(dict(dataset, pipeline=[]))
+    places = range(len(dataset))
+    if args.cls is not None:
+        wanted = names.index(args.cls)
+        places = np.flatnonzero(dataset.get_gt_labels() == wanted).tolist()
+        if not places:
+            raise UnknownClassError(
+                f"No image of the test data set shows '"
+                f"{names[wanted]}': choose another --class.")
+    places = places[:args.num]
+    paths = [dataset.get_data_info(i).get('img_path', str(i)) for i in places]
+    return places, dataset.get_data_info, unique_stems(paths)
+
+
+def explain(args: argparse.Namespace, inferencer: INTRInferencer,
+            images: Sequence, fetch: Callable) -> Iterator[Explanation]:
+    """Explain the images, of which a batch is in memory at a time."""
+    first = ['gt'] if args.img is None else [args.cls]
+    classes = [c for c in (*first, *args.classes) if c is not None]
+    for start in range(0, len(images), args.batch_size):
+        batch = images[start:start + args.batch_size]
+        yield from inferencer.explain([fetch(image) for image in batch],
+                                      classes,
+                                      args.layer,
+                                      args.batch_size,
+                                      memory=args.memory)
+
+
+def draw(args: argparse.Namespace, explanation: Explanation,
+         names: Optional[Sequence[str]], out: Path) -> None:
+    """Write the pictures of one image."""
+    for place, layer in enumerate(explanation.layers):
+        suffix = f'_layer{layer}' if len(args.layer) > 1 else ''
+        pictures = {
+            suffix: draw_explanation(explanation, names, place, args.heads)
+        }
+        if args.memory:
+            pictures[f'{suffix}_memory'] = draw_memory(explanation, names,
+                                                       place)
+        for suffix, picture in pictures.items():
+            mmcv.imwrite(picture[..., ::-1],
+                         str(out / f'{explanation.name}{suffix}.png'))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw everything that the command line asks for."""
+    cfg = load_config(args)
+    inferencer = INTRInferencer(
+        cfg, args.checkpoint, device=args.device or get_device())
+    images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
+    out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
+    report = None
+    if args.report is not None:
+        from intr_mm.visualization.report import HTMLReport
+        report = HTMLReport(
+            inferencer.classes, title=f'{Path(args.config).stem}: explained')
+
+    explanations = explain(args, inferencer, images, fetch)
+    for explanation, stem in zip(
+            track(explanations, 'Explaining', total=len(images)), stems):
+        explanation.name = stem
+        draw(args, explanation, inferencer.classes, out)
+        if report is not None:
+            report.add(explanation)
+    print(f'Pictures of {len(images)} images are in {out}.')
+    if report is not None:
+        report.write(args.report)
+        print(f'The report is {args.report}.')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        run(args)
+    except (OSError, UnknownClassError) as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == '__main__':
+    main()
