@@ -75,6 +75,7 @@ if __name__ == '__main__':
         author='intr_mm contributors',
         license='Apache License 2.0',
         packages=find_packages(include=('intr_mm', 'intr_mm.*')),
+        package_data={'intr_mm.visualization': ['report_page/*']},
         python_requires='>=3.10',
         classifiers=[
             'Development Status :: 4 - Beta',

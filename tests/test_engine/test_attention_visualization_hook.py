@@ -1,4 +1,6 @@
+import json
 import os
+import re
 from pathlib import Path
 
 import cv2
@@ -157,6 +159,33 @@ def test_out_dir_replaces_the_backends(written, tmp_path):
     assert len(list(out_dir.iterdir())) == 3
 
 
+def test_report_of_each_validation(tmp_path):
+    build(tmp_path, report=True, classes=('pred', 'gt', 'top2')).train()
+    reports = sorted(tmp_path.rglob('*.html'))
+    assert [path.name for path in reports
+            ] == [f'attention_val_{epoch}.html' for epoch in (1, 2)]
+    assert {path.parent.name for path in reports} == {'vis_data'}
+    item, = report_items(reports[1])
+    assert len(item['classes']) >= 2 and item['layers'] == [1]
+    assert item['pred'] in item['classes'] and item['gt'] in item['classes']
+
+
+def test_report_lies_beside_the_pictures(tmp_path):
+    out_dir = tmp_path / 'pictures'
+    build(tmp_path, report=True, out_dir=str(out_dir), layer=0).test()
+    assert [path.name
+            for path in tmp_path.rglob('*.html')] == ['attention_test_0.html']
+    items = report_items(out_dir / 'attention_test_0.html')
+    assert [item['name']
+            for item in items] == [f'sample {i}' for i in (0, 3, 6)]
+    assert {item['layers'][0] for item in items} == {0}
+
+
+def report_items(path):
+    text = re.search(r'id="items">(.*?)</script>', path.read_text())[1]
+    return json.loads(text)
+
+
 def test_disabled(tmp_path):
     build(tmp_path, enable=False).test()
     assert pictures(tmp_path) == {}
@@ -206,7 +235,7 @@ def worker(rank, work_dir):
         init_method=f'file://{work_dir}/rendezvous',
         rank=rank,
         world_size=2)
-    build(work_dir).test()
+    build(work_dir, report=True).test()
 
 
 @pytest.mark.skipif(
@@ -215,6 +244,9 @@ def test_two_processes_write_the_same_once(written, tmp_path):
     """Nine samples: the sampler repeats the first one to make ten."""
     mp.spawn(worker, (tmp_path, ), nprocs=2)
     assert_same(pictures(tmp_path), written)
+    report, = tmp_path.rglob('*.html')
+    assert [item['name'] for item in report_items(report)
+            ] == [f'sample {i}' for i in (0, 3, 6)]
 
 
 def assert_same(found, expected):

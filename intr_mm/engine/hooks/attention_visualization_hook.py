@@ -12,6 +12,10 @@ from torch.utils.data import DataLoader
 
 from intr_mm.models.utils import select_classes
 from intr_mm.visualization import attend, draw_attention, original_image
+from intr_mm.visualization.explanation import Explanation
+from intr_mm.visualization.report import HTMLReport
+from intr_mm.visualization.report_encoding import (EncodedExplanation,
+                                                   encode_explanation)
 from ..model_utils import unwrap_model
 
 
@@ -39,6 +43,10 @@ class AttentionVisualizationHook(Hook):
             pressed. Defaults to 0.
         out_dir (str, optional): Folder to write to instead of the
             visualizer's backends. Defaults to None.
+        report (bool): Whether to write an :class:`HTMLReport` of the same
+            samples at the end of the epoch, to ``attention_val_1.html`` in
+            ``out_dir``, else in the folder ``vis_data`` of the run. Defaults
+            to False.
     """
 
     def __init__(self,
@@ -48,7 +56,8 @@ class AttentionVisualizationHook(Hook):
                  layer: int = -1,
                  show: bool = False,
                  wait_time: float = 0.,
-                 out_dir: Optional[str] = None) -> None:
+                 out_dir: Optional[str] = None,
+                 report: bool = False) -> None:
         self.enable = enable
         self.interval = interval
         self.classes = classes
@@ -56,7 +65,9 @@ class AttentionVisualizationHook(Hook):
         self.show = show
         self.wait_time = wait_time
         self.out_dir = out_dir
+        self.report = report
         self._pictures: List[Tuple[str, np.ndarray]] = []
+        self._encoded: List[Tuple[int, EncodedExplanation]] = []
 
     def before_run(self, runner) -> None:
         """Refuse a model that has no attention to show."""
@@ -79,12 +90,14 @@ class AttentionVisualizationHook(Hook):
         self._draw_batch(runner, 'test', batch_idx, data_batch, outputs)
 
     def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
-        """Write the pictures of all processes."""
+        """Write the pictures of all processes, and the report."""
         self._gather(runner, 'val')
+        self._write_report(runner, 'val')
 
     def after_test_epoch(self, runner, metrics: Optional[dict] = None) -> None:
-        """Write the pictures of all processes."""
+        """Write the pictures of all processes, and the report."""
         self._gather(runner, 'test')
+        self._write_report(runner, 'test')
 
     def _draw_batch(self, runner, mode: str, batch_idx: int, data_batch: dict,
                     outputs: Sequence[DataSample]) -> None:
@@ -99,9 +112,13 @@ class AttentionVisualizationHook(Hook):
         for i, index in _sample_indices(loop.dataloader, batch_idx,
                                         len(outputs)):
             if index % self.interval == 0:
-                picture = self._draw(
-                    unwrap_model(runner.model), views[0][i], outputs[i], names)
-                self._pictures.append((f'attention_{mode}_{index}', picture))
+                name = f'attention_{mode}_{index}'
+                explanation = self._explain(
+                    unwrap_model(runner.model), views[0][i], outputs[i], index)
+                self._pictures.append((name, _draw(explanation, names)))
+                if self.report:
+                    self._encoded.append(
+                        (index, encode_explanation(explanation)))
         if get_dist_info()[1] == 1:
             self._write(runner, mode, self._pictures)
             self._pictures = []
@@ -117,8 +134,7 @@ class AttentionVisualizationHook(Hook):
 
     def _write(self, runner, mode: str,
                pictures: List[Tuple[str, np.ndarray]]) -> None:
-        # Iteration-based training stays in epoch 0.
-        step = (runner.epoch or runner.iter) if mode == 'val' else 0
+        step = _step(runner, mode)
         for name, picture in pictures:
             if self.show:
                 runner.visualizer.show(
@@ -129,18 +145,35 @@ class AttentionVisualizationHook(Hook):
                 mmcv.imwrite(picture[..., ::-1],
                              osp.join(self.out_dir, f'{name}_{step}.png'))
 
-    def _draw(self, model: nn.Module, image: Tensor, output: DataSample,
-              names: Optional[Sequence[str]]) -> np.ndarray:
-        """Picture of one sample.
+    def _write_report(self, runner, mode: str) -> None:
+        if not (self.enable and self.report):
+            return
+        parts = gather_object(self._encoded)
+        self._encoded = []
+        if not is_main_process():
+            return
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
+        name = f'attention_{mode}_{_step(runner, mode)}'
+        report = HTMLReport(metainfo.get('classes'), title=name)
+        encoded = [pair for part in parts for pair in part]
+        for _, explanation in sorted(encoded, key=lambda pair: pair[0]):
+            report.add_encoded(explanation)
+        folder = self.out_dir or osp.join(runner.log_dir, 'vis_data')
+        report.write(osp.join(folder, f'{name}.html'))
+
+    def _explain(self, model: nn.Module, image: Tensor, output: DataSample,
+                 index: int) -> Explanation:
+        """Where the classes asked for look in one sample.
 
         Args:
             model (nn.Module): The classifier.
             image (Tensor): What the pipeline gave, (3, h, w), 0 to 255, BGR.
             output (DataSample): The prediction.
-            names (Sequence[str], optional): Names of the classes.
+            index (int): Place of the sample in the data set.
 
         Returns:
-            np.ndarray: RGB picture, uint8.
+            Explanation: With maps of the hook's layer.
         """
         score = output.pred_score
         label = output.get('gt_label')
@@ -148,17 +181,39 @@ class AttentionVisualizationHook(Hook):
         classes = select_classes(spec, score[None], label)[0].tolist()
         classes = list(dict.fromkeys(classes))
         attention, geometry = attend(model, image, classes, self.layer)
+        depth = len(model.head.decoder.layers)
+        return Explanation(
+            image=original_image(image, output),
+            scores=score.cpu().numpy(),
+            classes=classes,
+            layers=[self.layer % depth],
+            maps=attention[None],
+            geometry=geometry,
+            img_shape=tuple(image.shape[-2:]),
+            name=osp.basename(output.get('img_path') or f'sample {index}'),
+            gt_label=None if label is None else int(label))
 
-        def describe(index):
-            name = str(index) if names is None else names[index]
-            return f'{name.replace("_", " ")} ({score[index]:.2f})'
 
-        title = f'predicted: {describe(int(score.argmax()))}'
-        if label is not None:
-            title = f'true: {describe(int(label))}\n{title}'
-        return draw_attention(
-            original_image(image, output), attention, geometry,
-            tuple(image.shape[-2:]), [describe(c) for c in classes], title)
+def _draw(explanation: Explanation,
+          names: Optional[Sequence[str]]) -> np.ndarray:
+    """Picture of one sample, RGB, uint8."""
+    scores = explanation.scores
+
+    def describe(index):
+        name = str(index) if names is None else names[index]
+        return f'{name.replace("_", " ")} ({scores[index]:.2f})'
+
+    title = f'predicted: {describe(int(scores.argmax()))}'
+    if explanation.gt_label is not None:
+        title = f'true: {describe(explanation.gt_label)}\n{title}'
+    return draw_attention(explanation.image, explanation.maps[0],
+                          explanation.geometry, explanation.img_shape,
+                          [describe(c) for c in explanation.classes], title)
+
+
+def _step(runner, mode: str) -> int:
+    # Iteration-based training stays in epoch 0.
+    return (runner.epoch or runner.iter) if mode == 'val' else 0
 
 
 def _sample_indices(dataloader: DataLoader, batch_idx: int,

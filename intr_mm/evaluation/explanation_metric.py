@@ -1,0 +1,168 @@
+from typing import List, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import TASK_UTILS
+from torch import Tensor, nn
+
+from intr_mm.explainers import CellMaps
+from intr_mm.explainers.attention import prepare
+from intr_mm.visualization import sample_attention
+from .bootstrap import bootstrap_interval
+
+
+class ExplanationMetric(BaseMetric):
+    """Base of metrics that change an image where an explainer points, and ask
+    the model again.
+
+    They need :class:`PrepareMetricsHook`, which gives them the model.
+
+    Args:
+        explainer (dict): Config of the explainer in ``TASK_UTILS``.
+        target (str): Class to explain: ``'pred'``, the predicted, or ``'gt'``,
+            the true one.
+        sample_interval (int): Judge every n-th sample of the data set, by its
+            ``sample_idx``.
+        batch_size (int): Number of changed images that pass the model at
+            once.
+        interval (bool): Whether to report the bounds of 95 percent bootstrap
+            intervals over the images, as ``*_low`` and ``*_high``.
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'.
+        prefix (str, optional): Prefix of the names of the figures.
+    """
+
+    def __init__(self, explainer: dict, target: str, sample_interval: int,
+                 batch_size: int, interval: bool, collect_device: str,
+                 prefix: Optional[str]) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if target not in ('pred', 'gt'):
+            raise ValueError(f'{type(self).__name__} got target={target!r}: '
+                             "use 'pred' or 'gt'.")
+        self.explainer = TASK_UTILS.build(explainer)
+        self.target = target
+        self.sample_interval = sample_interval
+        self.batch_size = batch_size
+        self.interval = interval
+        self.model: Optional[nn.Module] = None
+
+    def prepare(self, model: nn.Module) -> None:
+        """Receive the model, before an epoch of validation or test.
+
+        Args:
+            model (nn.Module): The classifier, not wrapped.
+        """
+        self.model = model
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Explain the samples whose turn it is, and judge each.
+
+        Args:
+            data_batch (dict): ``inputs``, the images.
+            data_samples (Sequence[dict]): Predictions of the model.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        if self.model is None:
+            raise RuntimeError(
+                f'{type(self).__name__} needs the model: add '
+                'PrepareMetricsHook to the hooks, or call prepare(model).')
+        asked = [
+            i for i, sample in enumerate(data_samples)
+            if self._has_its_turn(sample)
+        ]
+        if not asked:
+            return
+        images = [data_batch['inputs'][i] for i in asked]
+        key = f'{self.target}_label'
+        classes = [int(data_samples[i][key]) for i in asked]
+        explained = self.explainer(self.model, images, torch.tensor(classes))
+        names = self.explainer.names(self.model)
+        for image, class_, cells in zip(images, classes, explained):
+            figures = self.judge(image.cpu(), class_, cells)
+            self.results.append({
+                f'{name}/{key}' if len(names) > 1 else key:
+                value
+                for key, values in figures.items()
+                for name, value in zip(names, values)
+            })
+
+    def _has_its_turn(self, sample: dict) -> bool:
+        if self.sample_interval == 1:
+            return True
+        if 'sample_idx' not in sample:
+            raise ValueError(
+                f"{type(self).__name__} finds no 'sample_idx' in a sample: "
+                'list it in the meta_keys of PackInputs, or judge all samples '
+                'with sample_interval=1.')
+        return sample['sample_idx'] % self.sample_interval == 0
+
+    def judge(self, image: Tensor, class_: int, cells: CellMaps) -> dict:
+        """Judge the maps of one image.
+
+        Args:
+            image (Tensor): The image (3, h, w), not normalised.
+            class_ (int): The class that was explained.
+            cells (CellMaps): Its M maps.
+
+        Returns:
+            dict[str, Sequence[float]]: For each figure M values, in percent.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def scores(self, images: Tensor) -> Tensor:
+        """Ask the model.
+
+        Args:
+            images (Tensor): N images (N, 3, h, w), not normalised.
+
+        Returns:
+            Tensor: Softmax scores (N, C) on the CPU.
+        """
+        scores = []
+        for chunk in images.split(self.batch_size):
+            logits = self.model(*prepare(self.model, chunk), mode='tensor')
+            scores.append(logits.float().softmax(-1).cpu())
+        return torch.cat(scores)
+
+    def blank(self) -> Tensor:
+        """The colour (3, 1, 1) that normalisation turns into zero."""
+        preprocessor = self.model.data_preprocessor
+        if not getattr(preprocessor, '_enable_normalize', False):
+            return torch.zeros(3, 1, 1)
+        mean = preprocessor.mean.cpu().view(3, 1, 1)
+        return mean.flip(0) if preprocessor.to_rgb else mean
+
+    def compute_metrics(self, results: List[dict]) -> dict:
+        """Average over the images.
+
+        Args:
+            results (list[dict]): Figures of each image.
+
+        Returns:
+            dict: The figures, and ``num_images``.
+        """
+        metrics = dict(num_images=len(results))
+        for key in results[0] if results else ():
+            values = [result[key] for result in results]
+            metrics[key] = sum(values) / len(values)
+            if self.interval:
+                low, high = bootstrap_interval(values)
+                metrics.update({f'{key}_low': low, f'{key}_high': high})
+        return metrics
+
+
+def heat_of(cells: CellMaps) -> Tensor:
+    """Maps at the pixels of the network's input.
+
+    Args:
+        cells (CellMaps): Maps of one image.
+
+    Returns:
+        Tensor: Shape (M, h, w).
+    """
+    return torch.from_numpy(
+        sample_attention(cells.maps, cells.geometry, cells.img_shape,
+                         cells.img_shape))

@@ -1,0 +1,111 @@
+from typing import Dict, Optional, Sequence
+
+import torch
+from mmpretrain.registry import METRICS
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from intr_mm.explainers import CellMaps
+from .explanation_metric import ExplanationMetric, heat_of
+
+
+@METRICS.register_module()
+class InsertionDeletion(ExplanationMetric):
+    """How fast a class's score rises and falls with the places of a map.
+
+    Pixels are taken in the order of the map. *Deletion* replaces them one
+    step after the other in the image, *insertion* puts them back into an
+    image of which all were replaced. Reported are ``insertion`` (the higher
+    the better) and ``deletion`` (the lower the better), the areas in percent
+    under the score of the class over the share of pixels, by the trapezoidal
+    rule; and ``num_images``. Figures of an explainer with several names carry
+    them as ``{name}/``.
+
+    The protocol is that of `RISE <https://arxiv.org/abs/1806.07421>`_ (BMVC
+    2018), which deletes to zeros of the normalised image, inserts into a
+    blurred one (a Gaussian of 11 pixels and sigma 5), and moves as many
+    pixels in a step as the image is wide. Compare figures of one ``steps``.
+
+    It needs :class:`PrepareMetricsHook`.
+
+    Args:
+        explainer (dict): Config of the explainer in ``TASK_UTILS``.
+        steps (int): Number of steps. Defaults to 16.
+        deletion_baseline (str): What replaces pixels in deletion: ``'blank'``
+            or ``'blur'``. Defaults to ``'blank'``.
+        insertion_baseline (str): The same in insertion. Defaults to
+            ``'blur'``.
+        blur (Sequence[float]): Size and sigma in pixels of the Gaussian.
+            Defaults to (11, 5).
+        target (str): Class to explain and to watch: ``'pred'``, the
+            predicted, or ``'gt'``, the true one. Defaults to ``'pred'``.
+        sample_interval (int): Judge every n-th sample of the data set.
+            Defaults to 1, all.
+        batch_size (int): Number of changed images that pass the model at
+            once. Defaults to 32.
+        interval (bool): Whether to report ``*_low`` and ``*_high``, the
+            bounds of 95 percent bootstrap intervals. Defaults to False.
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None, which stands for ``'faithfulness'``.
+    """
+
+    default_prefix: Optional[str] = 'faithfulness'
+
+    def __init__(self,
+                 explainer: dict,
+                 steps: int = 16,
+                 deletion_baseline: str = 'blank',
+                 insertion_baseline: str = 'blur',
+                 blur: Sequence[float] = (11, 5),
+                 target: str = 'pred',
+                 sample_interval: int = 1,
+                 batch_size: int = 32,
+                 interval: bool = False,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(explainer, target, sample_interval, batch_size,
+                         interval, collect_device, prefix)
+        for baseline in (deletion_baseline, insertion_baseline):
+            if baseline not in ('blank', 'blur'):
+                raise ValueError(f'InsertionDeletion got the baseline '
+                                 f"{baseline!r}: use 'blank' or 'blur'.")
+        if steps < 1:
+            raise ValueError(
+                f'InsertionDeletion needs steps >= 1, got {steps}.')
+        self.steps = steps
+        self.deletion_baseline = deletion_baseline
+        self.insertion_baseline = insertion_baseline
+        self.blur = blur
+
+    def judge(self, image: Tensor, class_: int,
+              cells: CellMaps) -> Dict[str, Sequence[float]]:
+        """Watch the score of a class; see :class:`ExplanationMetric`."""
+        image = image.float()
+        curves = dict(insertion=[], deletion=[])
+        for heat in heat_of(cells):
+            # Places of the pixels in the order, and how many are taken.
+            rank = heat.flatten().argsort(descending=True, stable=True)
+            rank = rank.argsort().view_as(heat)
+            taken = torch.linspace(0, rank.numel(), self.steps + 1).round()
+            taken = rank < taken.view(-1, 1, 1, 1)
+            for name, there, elsewhere in (('deletion',
+                                            self._baseline(
+                                                image, self.deletion_baseline),
+                                            image),
+                                           ('insertion', image,
+                                            self._baseline(
+                                                image,
+                                                self.insertion_baseline))):
+                scores = self.scores(torch.where(taken, there, elsewhere))
+                curves[name].append(100 *
+                                    float(torch.trapezoid(scores[:, class_])) /
+                                    self.steps)
+        return curves
+
+    def _baseline(self, image: Tensor, kind: str) -> Tensor:
+        if kind == 'blank':
+            return self.blank().expand_as(image)
+        size, sigma = self.blur
+        return gaussian_blur(image, [int(size)] * 2, [float(sigma)] * 2)

@@ -1,0 +1,100 @@
+from typing import Dict, Optional, Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmpretrain.registry import METRICS
+from torch import Tensor
+
+from intr_mm.explainers import CellMaps
+from intr_mm.explainers.random_maps import image_rng
+from .explanation_metric import ExplanationMetric, heat_of
+
+
+@METRICS.register_module()
+class RegionBlanking(ExplanationMetric):
+    """How often hiding the region that a map points to flips the prediction.
+
+    The ``fraction`` of the pixels that the map ranks highest is hidden.
+    Reported in percent: ``flips``, the share of images whose predicted class
+    changes; its control ``flips_random``, the same for a region of the same
+    shape and size elsewhere, the first one shifted by a random distance
+    around the edges; and ``num_images``. Figures of an explainer with several
+    names carry them as ``{name}/``.
+
+    What attention points to need not be what the prediction rests on
+    (`Attention is not Explanation <https://arxiv.org/abs/1902.10186>`_, NAACL
+    2019); this asks the model itself. It needs :class:`PrepareMetricsHook`.
+
+    Args:
+        explainer (dict): Config of the explainer in ``TASK_UTILS``.
+        fraction (float): Share of the pixels to hide. Defaults to 0.1.
+        fill (str): ``'blank'`` hides under the colour that normalisation
+            turns into zero, ``'inpaint'`` continues the surroundings
+            (Telea's method in OpenCV). Defaults to ``'blank'``.
+        seed (int): Seed of the shifts, which depend on the image besides.
+            Defaults to 0.
+        sample_interval (int): Judge every n-th sample of the data set.
+            Defaults to 1, all.
+        batch_size (int): Number of changed images that pass the model at
+            once. Defaults to 32.
+        interval (bool): Whether to report ``*_low`` and ``*_high``, the
+            bounds of 95 percent bootstrap intervals. Defaults to False.
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None, which stands for ``'blanking'``.
+    """
+
+    default_prefix: Optional[str] = 'blanking'
+
+    def __init__(self,
+                 explainer: dict,
+                 fraction: float = .1,
+                 fill: str = 'blank',
+                 seed: int = 0,
+                 sample_interval: int = 1,
+                 batch_size: int = 32,
+                 interval: bool = False,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(explainer, 'pred', sample_interval, batch_size,
+                         interval, collect_device, prefix)
+        if not 0 < fraction < 1:
+            raise ValueError('RegionBlanking needs a fraction between 0 and '
+                             f'1, got {fraction}.')
+        if fill not in ('blank', 'inpaint'):
+            raise ValueError(f"RegionBlanking got fill={fill!r}: use 'blank' "
+                             "or 'inpaint'.")
+        self.fraction = fraction
+        self.fill = fill
+        self.seed = seed
+
+    def judge(self, image: Tensor, class_: int,
+              cells: CellMaps) -> Dict[str, Sequence[float]]:
+        """Hide regions and predict; see :class:`ExplanationMetric`."""
+        height, width = cells.img_shape
+        rng = image_rng(image, self.seed)
+        shift = (int(rng.integers(height)), int(rng.integers(1, width)))
+        hidden = []
+        for heat in heat_of(cells):
+            order = heat.flatten().argsort(descending=True, stable=True)
+            region = torch.zeros(height * width, dtype=torch.bool)
+            region[order[:max(1, round(self.fraction * len(order)))]] = True
+            region = region.view(height, width)
+            hidden += [
+                self._hide(image, region),
+                self._hide(image, region.roll(shift, (0, 1)))
+            ]
+        flips = 100. * (self.scores(torch.stack(hidden)).argmax(1) != class_)
+        return dict(
+            flips=flips[::2].tolist(), flips_random=flips[1::2].tolist())
+
+    def _hide(self, image: Tensor, region: Tensor) -> Tensor:
+        if self.fill == 'blank':
+            return torch.where(region, self.blank(), image.float())
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        filled = cv2.inpaint(
+            pixels.astype(np.uint8),
+            region.numpy().astype(np.uint8), 3, cv2.INPAINT_TELEA)
+        return torch.from_numpy(filled).permute(2, 0, 1).float()

@@ -1,0 +1,52 @@
+from typing import Callable, List, Sequence, Union
+
+import numpy as np
+from mmengine.utils import get_object_from_string
+from mmpretrain.registry import TASK_UTILS
+from torch import Tensor, nn
+
+from intr_mm.visualization import CellGeometry
+from .base import BaseExplainer, CellMaps
+
+
+@TASK_UTILS.register_module()
+class FunctionExplainer(BaseExplainer):
+    """Maps of any function, under the protocol of all others.
+
+    Args:
+        function (Callable | str): Called with the model, the images and the
+            classes as :class:`BaseExplainer` is; returns for each image a map
+            (h, w) on the pixels of the network's input. In a config, its
+            dotted name.
+        name (str): Name of the map. Defaults to ``'function'``.
+    """
+
+    def __init__(self,
+                 function: Union[Callable, str],
+                 name: str = 'function') -> None:
+        if isinstance(function, str):
+            dotted, function = function, get_object_from_string(function)
+            if function is None:
+                raise ImportError(f"FunctionExplainer finds no '{dotted}': "
+                                  'give the dotted name of a function.')
+        self.function = function
+        self.name = name
+
+    def names(self, model: nn.Module) -> List[str]:
+        """See :class:`BaseExplainer`."""
+        return [self.name]
+
+    def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
+                 classes: Tensor) -> List[CellMaps]:
+        """See :class:`BaseExplainer`."""
+        explained = []
+        for map_, image in zip(self.function(model, inputs, classes), inputs):
+            map_ = np.asarray(map_, dtype=np.float32)
+            shape = tuple(image.shape[-2:])
+            if map_.shape != shape:
+                raise ValueError(
+                    f"The function of the explainer '{self.name}' gave a map "
+                    f'of {map_.shape} for an image of {shape} pixels: give '
+                    'one value for each pixel.')
+            explained.append(CellMaps(map_[None], CellGeometry(1, 0), shape))
+        return explained

@@ -1,0 +1,91 @@
+from typing import List, Optional, Sequence
+
+import torch
+from mmpretrain.registry import TASK_UTILS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from intr_mm.visualization import geometry_of, trace_cells
+from .attention import pack_maps, prepare
+from .base import BaseExplainer, CellMaps
+
+
+@TASK_UTILS.register_module()
+class GradCAMExplainer(BaseExplainer):
+    """Grad-CAM of the same model, by the package ``grad-cam``.
+
+    From `Grad-CAM <https://arxiv.org/abs/1610.02391>`_ (ICCV 2017). The map
+    stays on the cells of the layer, so that they can be placed exactly.
+
+    Args:
+        target_layer (str, optional): Name of the module whose output, a
+            feature map, is weighed, such as ``'backbone.layer4'``. Defaults
+            to None, the 1x1 projection between backbone and transformer: the
+            last convolution of the network, whatever the backbone.
+    """
+
+    def __init__(self, target_layer: Optional[str] = None) -> None:
+        self.target_layer = target_layer
+
+    def names(self, model: nn.Module) -> List[str]:
+        """See :class:`BaseExplainer`."""
+        return ['grad_cam']
+
+    def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
+                 classes: Tensor) -> List[CellMaps]:
+        """See :class:`BaseExplainer`."""
+        try:
+            from pytorch_grad_cam import GradCAM
+            from pytorch_grad_cam.utils.model_targets import \
+                ClassifierOutputTarget
+        except ImportError as error:
+            raise ImportError('GradCAMExplainer needs the package grad-cam: '
+                              'pip install grad-cam.') from error
+
+        class CellGradCAM(GradCAM):
+            """Grad-CAM that is not resized to the image."""
+
+            def get_target_width_height(self, input_tensor: Tensor) -> None:
+                return None
+
+        images, samples = prepare(model, inputs)
+        logits = _Logits(model, samples).eval()
+        targets = [ClassifierOutputTarget(int(index)) for index in classes]
+        with torch.enable_grad(), trace_cells(model) as cells:
+            cam = CellGradCAM(logits, [self._layer(model)])
+            # A frozen backbone passes gradients on if the input needs them.
+            cam.compute_input_gradient = True
+            try:
+                maps = torch.from_numpy(cam(images, targets))[:, None]
+            finally:
+                cam.activations_and_grads.release()
+                model.zero_grad(set_to_none=True)
+        return pack_maps(maps, inputs, samples,
+                         geometry_of(cells, tuple(maps.shape[-2:])))
+
+    def _layer(self, model: nn.Module) -> nn.Module:
+        if self.target_layer is not None:
+            try:
+                return model.get_submodule(self.target_layer)
+            except AttributeError as error:
+                raise ValueError(
+                    f'GradCAMExplainer finds no layer {self.target_layer!r} '
+                    f'in the model ({error}): take a name from '
+                    'model.named_modules().') from None
+        for part in (model.neck if model.with_neck else None, model.head):
+            if getattr(part, 'input_proj', None) is not None:
+                return part.input_proj
+        raise ValueError('GradCAMExplainer finds no projection in neck or '
+                         'head: name the target_layer.')
+
+
+class _Logits(nn.Module):
+    """The model as Grad-CAM calls it, with images alone."""
+
+    def __init__(self, model: nn.Module, samples: List[DataSample]) -> None:
+        super().__init__()
+        self.model = model
+        self.samples = samples
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images, self.samples, mode='tensor')

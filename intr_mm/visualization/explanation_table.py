@@ -1,0 +1,106 @@
+"""Figures of explanations side by side, as text and as a picture."""
+from typing import Dict, Tuple
+
+import numpy as np
+from mmpretrain.visualization import create_figure
+
+Rows = Dict[str, Dict[str, dict]]
+
+
+def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
+    """Sort figures of metrics by what they say and of which explainer.
+
+    Args:
+        figures (dict[str, float]): From a test. Figures of an explainer have
+            the prefix ``{column}.{kind}``, and ``{name}/`` before their own
+            name where the explainer gives several maps, each of which becomes
+            a column.
+
+    Returns:
+        tuple[dict, dict]: The rows ``{kind} {figure}``, each with its columns'
+        ``value``, ``low`` and ``high``; and the figures of the model as such.
+    """
+    rows, model, columns = {}, {}, []
+    for key, value in figures.items():
+        prefix, _, figure = key.partition('/')
+        column, _, kind = prefix.partition('.')
+        if not kind:
+            model[key] = float(value)
+            continue
+        name, slash, own = figure.rpartition('/')
+        column, figure = (name, own) if slash else (column, figure)
+        if column not in columns:
+            columns.append(column)
+        part = 'value'
+        for bound in ('low', 'high'):
+            if figure.endswith(f'_{bound}'):
+                figure, part = figure[:-len(bound) - 1], bound
+        row = rows.setdefault(f'{kind} {figure}', {})
+        row.setdefault(column, {})[part] = float(value)
+    return rows, model
+
+
+def format_table(rows: Rows, model: Dict[str, float]) -> str:
+    """Write the table as text.
+
+    Args:
+        rows (dict): From :func:`make_rows`.
+        model (dict): From :func:`make_rows`.
+
+    Returns:
+        str: A line for each figure, values with their intervals in brackets.
+    """
+    columns = list(dict.fromkeys(c for row in rows.values() for c in row))
+
+    def cell(entry):
+        if entry is None:
+            return ''
+        text = f'{entry["value"]:.1f}'
+        if 'low' in entry:
+            text += f' [{entry["low"]:.1f}, {entry["high"]:.1f}]'
+        return text
+
+    table = [['', *columns]]
+    table += [[name, *(cell(row.get(c)) for c in columns)]
+              for name, row in rows.items()]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    lines = [
+        '  '.join([line[0].ljust(widths[0])] +
+                  [text.rjust(w) for text, w in zip(line[1:], widths[1:])])
+        for line in table
+    ]
+    lines += ['', *(f'{name}  {value:.2f}' for name, value in model.items())]
+    return '\n'.join(lines)
+
+
+def draw_table(rows: Rows, path: str) -> None:
+    """Draw each figure that has an interval as a panel of bars.
+
+    Args:
+        rows (dict): From :func:`make_rows`.
+        path (str): Picture file to write.
+    """
+    rows = {
+        name: row
+        for name, row in rows.items()
+        if any('low' in entry for entry in row.values())
+    }
+    across = min(4, len(rows))
+    down = -(-len(rows) // across)
+    figure = create_figure(figsize=(3 * across, 2.4 * down), dpi=150)
+    for i, (name, row) in enumerate(rows.items()):
+        ax = figure.add_subplot(down, across, i + 1)
+        values = np.array([entry['value'] for entry in row.values()])
+        bounds = np.array(
+            [[entry.get(bound, np.nan) for entry in row.values()]
+             for bound in ('low', 'high')])
+        # Rounding may put a mean of equal values a hair outside.
+        errors = np.maximum(np.abs(bounds - values), 0)
+        ax.bar(range(len(row)), values, yerr=errors, capsize=3, color='C0')
+        ax.set_xticks(range(len(row)), list(row), rotation=30, ha='right')
+        ax.tick_params(labelsize=8)
+        ax.set_ylabel('%', fontsize=8)
+        ax.set_title(name.replace('_', ' '), fontsize=9)
+        ax.spines[['top', 'right']].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)

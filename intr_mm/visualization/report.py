@@ -1,0 +1,116 @@
+import hashlib
+from base64 import b64encode
+from html import escape
+from string import Template
+from typing import List, Optional, Sequence
+
+import mmengine.fileio
+
+from .explanation import Explanation
+from .report_encoding import (EncodedExplanation, encode_explanation,
+                              json_block, page_part, page_settings)
+
+_SCRIPTS = ('heat.js', 'viewer.js', 'gallery.js', 'class_page.js', 'report.js')
+
+
+class HTMLReport:
+    """Explanations of many images in one HTML file, to be looked through.
+
+    The file needs nothing else: no network, no server, no other file. It shows
+    a gallery to sort and filter, each image with the attention of a class, a
+    head and a layer, two classes side by side, and what a head looks for over
+    all images of a class. As in :func:`draw_attention`, heat is attention
+    relative to uniform on a logarithmic scale, and each cell is drawn where it
+    lies on the image. Browsers since 2023 show it.
+
+    Args:
+        class_names (Sequence[str], optional): Names of all classes. Without
+            them, indices are shown. Defaults to None.
+        title (str): Title of the page. Defaults to 'Where classes look'.
+        image_size (int): Longest side in pixels to which larger images are
+            scaled down. Defaults to 320.
+        quality (int): Quality of the JPEG images, 0 to 100. Defaults to 80.
+    """
+
+    def __init__(self,
+                 class_names: Optional[Sequence[str]] = None,
+                 title: str = 'Where classes look',
+                 image_size: int = 320,
+                 quality: int = 80) -> None:
+        self.class_names = class_names
+        self.title = title
+        self.image_size = image_size
+        self.quality = quality
+        self._encoded: List[EncodedExplanation] = []
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def add(self, explanation: Explanation) -> None:
+        """Add an image; only its compact form is kept.
+
+        Args:
+            explanation (Explanation): Image, scores and maps.
+        """
+        self.add_encoded(
+            encode_explanation(explanation, self.image_size, self.quality))
+
+    def add_encoded(self, encoded: EncodedExplanation) -> None:
+        """Add an image that was encoded elsewhere, as in another process.
+
+        Args:
+            encoded (EncodedExplanation): Of :func:`encode_explanation`.
+
+        Raises:
+            ValueError: If a class of the image has no name.
+        """
+        meta = encoded.meta
+        labels = [meta['pred'], *meta['classes']]
+        if meta['gt'] is not None:
+            labels.append(meta['gt'])
+        if (self.class_names is not None
+                and max(labels) >= len(self.class_names)):
+            raise ValueError(
+                f"'{meta['name']}' has the class {max(labels)}, but the "
+                f'report has names for {len(self.class_names)} classes; give '
+                'class_names of all classes, or none.')
+        self._encoded.append(encoded)
+
+    def write(self, path: str) -> None:
+        """Write the page, whole or not at all.
+
+        Args:
+            path (str): The HTML file, or a URL that MMEngine can write to.
+        """
+        style = page_part('style.css')
+        script = ''.join(map(page_part, _SCRIPTS))
+        settings = page_settings(self.class_names, self.title)
+        head = [
+            json_block('settings', settings),
+            json_block('items', [part.meta for part in self._encoded])
+        ]
+        texts = [encoded.base64() for encoded in self._encoded]
+        bulk = [
+            f'<script type="text/plain" id="{name}-{index}">{text[part]}'
+            '</script>' for part, name in enumerate(('image', 'maps'))
+            for index, text in enumerate(texts)
+        ]
+        page = Template(page_part('report.html')).substitute(
+            title=escape(self.title),
+            policy=f"default-src 'none'; img-src data:; "
+            f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+            style=style,
+            script=script,
+            head='\n'.join(head),
+            bulk='\n'.join(bulk))
+        local = '://' not in str(path)
+        mmengine.fileio.put_text(
+            page,
+            path,
+            backend_args=dict(backend='AtomicLocalBackend') if local else None)
+
+
+def _digest(text: str) -> str:
+    """Source of a content security policy that allows just this text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return f'sha256-{b64encode(digest).decode()}'

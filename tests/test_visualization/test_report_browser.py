@@ -1,0 +1,283 @@
+"""The report as a reader uses it, in a browser."""
+import re
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+from intr_mm.visualization import sample_attention
+from intr_mm.visualization.report import HTMLReport
+from ..browser import console_errors, needs_browser, open_browser
+from .report_data import EXPLANATIONS, HOSTILE, birds
+
+
+@pytest.fixture(scope='module')
+def page(tmp_path_factory):
+    """Address of a report of seven images."""
+    path = tmp_path_factory.mktemp('report') / 'report.html'
+    birds().write(path)
+    return path.as_uri()
+
+
+@pytest.fixture(scope='module')
+def driver():
+    with open_browser() as driver:
+        yield driver
+
+
+@pytest.fixture
+def visit(driver, page):
+    """Opens a link of the report; in the end nothing may have gone wrong."""
+
+    def open_link(link=''):
+        driver.get('about:blank')
+        driver.get(f'{page}{link}')
+        return driver
+
+    yield open_link
+    assert console_errors(driver) == []
+    assert driver.execute_script('return window.hacked') is None
+
+
+def wait(driver, condition):
+    ui = pytest.importorskip('selenium.webdriver.support.ui')
+    return ui.WebDriverWait(driver, 10, .02).until(lambda _: condition())
+
+
+def find(driver, selector):
+    return driver.find_elements('css selector', selector)
+
+
+def text(driver, selector):
+    return [element.text for element in find(driver, selector)]
+
+
+def shown(driver):
+    """Indices of the gallery's cards, in order."""
+    return [
+        int(card.get_attribute('data-index'))
+        for card in find(driver, '#gallery .card')
+    ]
+
+
+def pixels(driver, number=0):
+    """Canvas of a panel in the view of an image, as numbers."""
+    wait(driver, lambda: len(find(driver, '.panels canvas')) > number)
+    width, data = driver.execute_script(
+        """const c = document.querySelectorAll('.panels canvas')[arguments[0]];
+        const d = c.getContext('2d').getImageData(
+          0, 0, c.width, c.height).data;
+        return [c.width, btoa(Array.from(d, (v) => String.fromCharCode(v))
+          .join(''))];""", number)
+    data = np.frombuffer(b64decode(data), np.uint8)
+    return data.reshape(-1, width, 4).astype(int)
+
+
+def choose(driver, name, value):
+    driver.execute_script(
+        """const c = document.getElementById(arguments[0]);
+        c.value = arguments[1];
+        c.dispatchEvent(new Event('input', {bubbles: true}));
+        c.dispatchEvent(new Event('change', {bubbles: true}));""", name, value)
+
+
+@needs_browser
+def test_gallery_sorts_and_filters(visit):
+    driver = visit()
+    assert shown(driver) == list(range(7))
+    assert driver.title.split() == f'Birds {HOSTILE}'.split()
+    captions = text(driver, '#gallery .card')
+    assert '✓ red ruff, 90.0 %' in captions[0]
+    assert 'true: red ruff\n✗ predicted: blue bill, 60.0 %' in captions[3]
+    assert f'✓ {HOSTILE}'.replace('\u2028', ' ')[:40] in captions[2]
+    assert 'predicted:' in captions[4] and 'true:' not in captions[4]
+    for field, value, expected in (
+        ('sort', 'least', [6, 1, 3, 2, 5, 0, 4]),
+        ('sort', 'most', [4, 0, 5, 2, 3, 1, 6]),
+        ('sort', 'gt', [0, 3, 1, 5, 2, 6, 4]),
+        ('sort', 'pred', [0, 6, 1, 3, 5, 2, 4]),
+        ('of', '0', [0, 6, 3]),
+        ('min', '50', [0, 3]),
+        ('max', '70', [3]),
+    ):
+        choose(driver, f'filter-{field}', value)
+        assert shown(driver) == expected
+        assert f'{field}={value}' in driver.current_url
+    assert text(driver, 'output')[0] == '1 of 7 images'
+    link = driver.current_url.partition('#')[2]
+    find(driver, 'button[type=reset]')[0].click()
+    wait(driver, lambda: shown(driver) == list(range(7)))
+    find(driver, '#filter-errors')[0].click()
+    assert shown(driver) == [3, 6]
+    choose(driver, 'filter-q', 'PHOTO_6')
+    assert shown(driver) == [6]
+    assert shown(visit(f'#{link}')) == [3]
+
+
+def pixel_heat(driver, index, layer, place, head, width, height):
+    """What the page computes for its pixels, and the codes it starts from."""
+    return map(
+        np.array,
+        driver.execute_async_script(
+            """const [index, layer, place, head, width, height, done] =
+                 arguments;
+            const item = JSON.parse(
+              document.getElementById('items').textContent)[index];
+            Heat.inflate(document.getElementById(`maps-${index}`).textContent)
+              .then((codes) => {
+                const map = Heat.take(item, codes, layer, place, head);
+                done([Array.from(Heat.sample(item, map, width, height)),
+                      Array.from(map)]);
+              });""", index, layer, place, head, width, height))
+
+
+@needs_browser
+@pytest.mark.parametrize('head', [None, 1])
+def test_heat_lies_where_python_says(visit, head):
+    driver, (width, height) = visit(), (123, 77)
+    heat, cells = pixel_heat(driver, 3, 1, 2, head, width, height)
+    explanation = EXPLANATIONS[3]
+    maps = explanation.maps[1, 2] * 35
+    expected = maps.mean(0) if head is None else maps[head]
+
+    def sample(values):
+        return sample_attention(
+            values.reshape(1, 5, 7), explanation.geometry,
+            explanation.img_shape, (height, width))[0].ravel()
+
+    np.testing.assert_allclose(heat, sample(cells), rtol=1e-6)
+    # half a step of the codes, and what lies below the least of them
+    np.testing.assert_allclose(heat, sample(expected), rtol=.0220, atol=.13)
+    assert np.abs(heat - sample(expected)[::-1]).max() > 1
+
+
+@needs_browser
+def test_class_head_layer_and_opacity_change_the_picture(visit):
+    driver = visit('#image=3')
+    picture = pixels(driver)
+    assert picture[..., 3].min() == 0 and picture[..., 3].max() > 100
+    assert '(true)' in text(driver, '.class')[0]
+    assert '(predicted)' in text(driver, '.class')[1]
+    assert find(driver, '.class input')[1].is_selected()
+    assert 'blue bill: mean' in text(driver, 'figcaption')
+    for step in ('class', 'head', 'layer'):
+        if step == 'class':
+            find(driver, '.class input')[2].click()
+        elif step == 'head':
+            find(driver, '.heads button')[2].click()
+        else:
+            choose(driver, 'layer', '0')
+        before, picture = picture, pixels(driver)
+        assert (before != picture).any(-1).mean() > .2
+    choose(driver, 'opacity', '.5')
+    faint = pixels(driver)
+    np.testing.assert_allclose(
+        faint[..., 3], picture[..., 3] * .5, rtol=0, atol=1)
+    choose(driver, 'opacity', '0')
+    assert pixels(driver).max() == 0
+    for part in ('class=2', 'head=2', 'layer=0', 'opacity=0'):
+        assert part in driver.current_url
+    choose(driver, 'opacity', '1')
+    again = pixels(visit(f"#{driver.current_url.partition('#')[2]}"))
+    np.testing.assert_array_equal(again, picture)
+
+
+@needs_browser
+def test_two_classes_side_by_side(visit):
+    driver = visit('#image=3&class=0&versus=1&head=1')
+    one, other, difference = (pixels(driver, i) for i in range(3))
+    assert text(driver, 'figcaption') == [
+        'red ruff: head 1', 'blue bill: head 1', 'difference'
+    ]
+    np.testing.assert_array_equal(one,
+                                  pixels(visit('#image=3&class=0&head=1')))
+    np.testing.assert_array_equal(other,
+                                  pixels(visit('#image=3&class=1&head=1')))
+    # heat is the stronger the less clear it is
+    gain = one[..., 3] - other[..., 3]
+    orange, blue = difference[..., 0] > 200, difference[..., 2] > 200
+    assert orange[gain > 20].all() and blue[gain < -20].all()
+    neither = (one[..., 3] == 0) & (other[..., 3] == 0)
+    assert difference[neither][:, 3].max() < 10
+    assert (gain > 20).sum() > 100 and (gain < -20).sum() > 100
+    choose(driver, 'versus', '2')
+    assert len(find(driver, '.panels canvas')) == 3
+    find(driver, '.class input')[2].click()
+    assert len(find(driver, '.panels canvas')) == 1
+
+
+@needs_browser
+def test_what_a_head_looks_for(visit):
+    driver = visit('#class=0&head=2')
+    assert text(driver, '#class-page h2') == ['Where red ruff looks']
+    wait(driver, lambda: len(find(driver, '#class-page canvas')) == 3)
+    assert text(driver, '#class-page .name') == ['photo_0.jpg', 'photo_3.jpg']
+    choose(driver, 'group', 'any')
+    wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
+    assert 'head=2' in driver.current_url and 'of=any' in driver.current_url
+    find(driver, '#class-page .card')[0].click()
+    wait(driver, lambda: 'image=0' in driver.current_url)
+    assert text(driver, 'figcaption') == ['red ruff: head 2']
+    driver.back()
+    wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
+    visit('#class=5')
+    assert 'No image' in text(driver, '#class-page')[0]
+
+
+@needs_browser
+def test_keys_walk_through_what_the_filter_shows(visit):
+    keys = pytest.importorskip('selenium.webdriver.common.keys').Keys
+    driver = visit('#errors=1')
+    find(driver, '.card')[0].click()
+    body = driver.find_element('tag name', 'body')
+    wait(driver, lambda: text(driver, '#detail h2') == ['photo_3.jpg'])
+    body.send_keys(keys.RIGHT)
+    wait(driver, lambda: text(driver, '#detail h2') == ['photo_6.jpg'])
+    body.send_keys(keys.RIGHT)
+    body.send_keys(keys.LEFT)
+    wait(driver, lambda: text(driver, '#detail h2') == ['photo_3.jpg'])
+    body.send_keys(keys.ESCAPE)
+    wait(
+        driver, lambda: shown(driver) == [3, 6] and find(driver, '.card')[0].
+        is_displayed())
+    visit('#image=77')
+    assert 'no image 77' in text(driver, '#detail')[0]
+
+
+@needs_browser
+def test_opening_touches_no_maps_and_few_images(driver, tmp_path):
+    report = HTMLReport()
+    for i in range(150):
+        report.add(EXPLANATIONS[i % 7])
+    report.write(tmp_path / 'report.html')
+    page = (tmp_path / 'report.html').read_text()
+    # every map is broken, and the page would say so
+    page = re.sub(r'(id="maps-\d+">)[^<]+', r'\1!', page)
+    (tmp_path / 'report.html').write_text(page)
+    driver.get((tmp_path / 'report.html').as_uri())
+    wait(driver, lambda: len(find(driver, '.card img[src]')) > 5)
+    assert len(find(driver, '.card')) == 150
+    assert len(find(driver, '.card img[src]')) < 75
+    assert '✓ class 0' in text(driver, '.card')[0]
+    assert console_errors(driver) == []
+    driver.get((tmp_path / 'report.html').as_uri() + '#image=1')
+    wait(driver, lambda: text(driver, '[role=alert]'))
+    assert 'cannot be shown' in text(driver, '[role=alert]')[0]
+
+
+@needs_browser
+def test_narrow_window_needs_no_sideways_scrolling(visit, driver):
+    size = driver.get_window_size()
+    driver.set_window_size(500, 800)
+    try:
+        for link in ('', '#image=2&class=0&versus=2', '#class=2&head=1'):
+            visit(link)
+            wait(
+                driver,
+                lambda: any(element.is_displayed()
+                            for element in find(driver, 'canvas, .card')))
+            assert driver.execute_script(
+                'const e = document.documentElement;'
+                'return e.scrollWidth - e.clientWidth') == 0
+    finally:
+        driver.set_window_size(size['width'], size['height'])

@@ -1,0 +1,156 @@
+#!/usr/bin/env python
+"""Judge a model's explanations beside chance and Grad-CAM, in one run.
+
+All columns explain the same images of the test data under the same protocol.
+Pointing is judged if the config's test_evaluator has a PointingGame or a
+PartPointing.
+"""
+import argparse
+import os.path as osp
+from typing import List
+
+import mmengine
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS
+
+import intr_mm  # noqa: F401, registers the data sets
+from intr_mm.engine import (check_data_folders, fill_num_classes,
+                            move_data_root, setup_cpu_distributed)
+from intr_mm.visualization.explanation_table import (draw_table, format_table,
+                                                     make_rows)
+
+COLUMNS = dict(
+    attention=dict(type='AttentionExplainer'),
+    evidence=dict(type='EvidenceExplainer'),
+    chance=dict(type='RandomExplainer'),
+    grad_cam=dict(type='GradCAMExplainer'))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate explanations')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--max-samples', type=int, help='number of images, evenly spread')
+    parser.add_argument(
+        '--sample-interval',
+        type=int,
+        default=1,
+        help='judge insertion, deletion and blanking on every n-th image of '
+        'these, as they run the model dozens of times for each')
+    parser.add_argument(
+        '--steps', type=int, default=16, help='of insertion and deletion')
+    parser.add_argument(
+        '--fraction', type=float, default=.1, help='of the pixels to blank')
+    parser.add_argument(
+        '--heads', action='store_true', help='add a column for each head')
+    parser.add_argument(
+        '--no-grad-cam',
+        action='store_true',
+        help='leave Grad-CAM out, which needs `pip install grad-cam`')
+    parser.add_argument(
+        '--out',
+        default='work_dirs/explanations',
+        help='folder for explanations.json and explanations.png')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in `xxx=yyy`')
+    return parser.parse_args()
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    cfg = Config.fromfile(args.config)
+    cfg.launcher, cfg.load_from = 'none', args.checkpoint
+    cfg.work_dir = args.out
+    cfg.experiment_name = 'evaluate_explanations'
+    if args.cfg_options is not None:
+        move_data_root(cfg, args.cfg_options.get('data_root'))
+        cfg.merge_from_dict(args.cfg_options)
+    check_data_folders(cfg, 'test_dataloader')
+    fill_num_classes(cfg, 'test_dataloader')
+    cfg.model.test_cfg = dict(attention=dict(classes=('gt', 'top5')))
+    cfg.default_hooks.pop('visualization', None)
+    cfg.default_hooks.prepare_metrics = dict(type='PrepareMetricsHook')
+    if args.max_samples is not None:
+        cfg.test_dataloader.dataset.indices = spread(cfg, args.max_samples)
+    setup_cpu_distributed(cfg)
+    return cfg
+
+
+def spread(cfg: Config, number: int) -> List[int]:
+    size = len(DATASETS.build(cfg.test_dataloader.dataset))
+    return np.unique(np.linspace(0, size - 1,
+                                 number).round().astype(int)).tolist()
+
+
+def evaluators(cfg: Config, columns: dict,
+               args: argparse.Namespace) -> List[dict]:
+    """Metrics of the model, and of each column under a prefix of its own."""
+    present = cfg.test_evaluator
+    present = [present] if isinstance(present, dict) else present
+    pointing = [
+        metric for metric in present
+        if metric['type'] in ('PointingGame', 'PartPointing')
+    ]
+    metrics = [
+        dict(type='Accuracy', topk=(1, )),
+        dict(type='HeadDiversity'),
+        dict(type='ClassDistinctness'),
+        dict(type='CalibrationError'),
+    ]
+    for name, explainer in columns.items():
+        asked = dict(explainer=explainer, interval=True)
+        changes = dict(asked, sample_interval=args.sample_interval)
+        metrics += [
+            dict(metric, prefix=f'{name}.pointing', **asked)
+            for metric in pointing
+        ]
+        metrics += [
+            dict(
+                type='InsertionDeletion',
+                steps=args.steps,
+                prefix=f'{name}.faithfulness',
+                **changes),
+            dict(
+                type='RegionBlanking',
+                fraction=args.fraction,
+                prefix=f'{name}.blanking',
+                **changes)
+        ]
+    return metrics
+
+
+def main() -> None:
+    args = parse_args()
+    columns = dict(COLUMNS)
+    if args.heads:
+        columns['heads'] = dict(type='AttentionExplainer', heads='each')
+    if args.no_grad_cam:
+        columns.pop('grad_cam')
+    cfg = load_config(args)
+    cfg.test_evaluator = evaluators(cfg, columns, args)
+    figures = Runner.from_cfg(cfg).test()
+    rows, model = make_rows(figures)
+    print(format_table(rows, model))
+    mmengine.mkdir_or_exist(args.out)
+    mmengine.dump(
+        dict(
+            config=args.config,
+            checkpoint=args.checkpoint,
+            num_images=len(cfg.test_dataloader.dataset.get('indices') or ())
+            or 'all',
+            steps=args.steps,
+            fraction=args.fraction,
+            explanations=rows,
+            model=model),
+        osp.join(args.out, 'explanations.json'),
+        indent=2)
+    draw_table(rows, osp.join(args.out, 'explanations.png'))
+
+
+if __name__ == '__main__':
+    main()

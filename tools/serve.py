@@ -1,0 +1,76 @@
+#!/usr/bin/env python
+"""Ask a model about your photos, on a page of this computer.
+
+The page shows the five best classes of a photo and where each head of each
+layer looks, compares two classes, and takes any other class. It is the viewer
+of :class:`intr_mm.visualization.report.HTMLReport`, served by the standard
+library. Gradio would pull in some fifty packages, load fonts from the network
+by default and need a second viewer.
+
+Photos are decoded in memory and never stored. Only this computer reaches the
+page unless ``--host`` says otherwise.
+"""
+import argparse
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from PIL import Image
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.apis.photo_server import ExplanationServer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Ask a model about your photos, on a local page')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen on, by default for this computer only')
+    parser.add_argument('--port', type=int, default=8000)
+    parser.add_argument(
+        '--max-mb', type=float, default=10, help='largest photo in MB')
+    parser.add_argument(
+        '--max-pixels',
+        type=int,
+        default=50_000_000,
+        help='largest photo in pixels')
+    parser.add_argument(
+        '--device',
+        default=get_device(),
+        help='where to run, such as `cuda:0`, by default on a GPU if any')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as in `xxx=yyy`')
+    args = parser.parse_args()
+    if not 0 < args.max_pixels <= Image.MAX_IMAGE_PIXELS:
+        parser.error(f'--max-pixels has to be 1 to {Image.MAX_IMAGE_PIXELS}, '
+                     'as more would not be safe to decode')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
+    server = ExplanationServer(inferencer, args.host, args.port,
+                               int(args.max_mb * 1e6), args.max_pixels)
+    if args.host not in ('127.0.0.1', 'localhost', '::1'):
+        print(f'Warning: whoever reaches {args.host} can use this page; it '
+              'has no password and no encryption.')
+    with server:
+        print(f'Open {server.url}, stop with Ctrl+C.', flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+
+
+if __name__ == '__main__':
+    main()
