@@ -20,7 +20,7 @@ def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
         tuple[dict, dict]: The rows ``{kind} {figure}``, each with its columns'
         ``value``, ``low`` and ``high``; and the figures of the model as such.
     """
-    rows, model, columns = {}, {}, []
+    rows, model = {}, {}
     for key, value in figures.items():
         prefix, _, figure = key.partition('/')
         column, _, kind = prefix.partition('.')
@@ -28,9 +28,8 @@ def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
             model[key] = float(value)
             continue
         name, slash, own = figure.rpartition('/')
-        column, figure = (name, own) if slash else (column, figure)
-        if column not in columns:
-            columns.append(column)
+        if slash:
+            column, figure = name, own
         part = 'value'
         for bound in ('low', 'high'):
             if figure.endswith(f'_{bound}'):
@@ -79,12 +78,18 @@ def draw_table(rows: Rows, path: str) -> None:
     Args:
         rows (dict): From :func:`make_rows`.
         path (str): Picture file to write.
+
+    Raises:
+        ValueError: If no figure has an interval.
     """
     rows = {
         name: row
         for name, row in rows.items()
         if any('low' in entry for entry in row.values())
     }
+    if not rows:
+        raise ValueError('The table holds no figure with an interval to draw: '
+                         'give the metrics interval=True.')
     across = min(4, len(rows))
     down = -(-len(rows) // across)
     figure = create_figure(figsize=(3 * across, 2.4 * down), dpi=150)

@@ -1,32 +1,15 @@
 import pytest
 import torch
-from mmpretrain.registry import MODELS, TASK_UTILS
+from mmpretrain.registry import TASK_UTILS
 
 from intr_mm.evaluation.head_replacer import HeadReplacer
 from intr_mm.explainers import AttentionExplainer, EvidenceExplainer
-
-CLASSES = torch.tensor([3, 1])
+from .tiny_model import CLASSES, build_model
 
 
 @pytest.fixture
 def model():
-    torch.manual_seed(0)
-    dims = dict(embed_dims=16, num_heads=2, feedforward_channels=16)
-    model = MODELS.build(
-        dict(
-            type='INTRClassifier',
-            backbone=dict(
-                type='ResNet',
-                depth=18,
-                stem_channels=4,
-                base_channels=4,
-                num_stages=2,
-                strides=(1, 2),
-                dilations=(1, 1),
-                out_indices=(1, )),
-            neck=dict(type='INTREncoder', in_channels=8, num_layers=1, **dims),
-            head=dict(type='INTRHead', num_classes=5, num_layers=2, **dims)))
-    return model.eval()
+    return build_model()
 
 
 def explain(model, images, heads='each'):

@@ -1,0 +1,183 @@
+"""Insertion, deletion and blanking, on a model that sees one pixel."""
+import pytest
+import torch
+from mmpretrain.registry import METRICS, MODELS
+from torch import nn
+
+from intr_mm.evaluation import InsertionDeletion, RegionBlanking
+
+# Distinct, so that the order of the pixels is no matter of ties.
+LOW = torch.linspace(0, .5, 16).view(4, 4).flip(0, 1)
+
+
+class OnePixel(nn.Module):
+    """Class 1 if the first pixel is bright, else class 0."""
+
+    def __init__(self, mean=None):
+        super().__init__()
+        normalise = {} if mean is None else dict(mean=mean, std=[1.] * 3)
+        self.data_preprocessor = MODELS.build(
+            dict(type='INTRDataPreprocessor', to_rgb=True, **normalise))
+        self.offset = 0 if mean is None else mean[0]
+
+    def forward(self, images, data_samples, mode):
+        red = images[:, 0, 0, 0] + self.offset
+        score = 100 * (red - 128)
+        return torch.stack((torch.zeros_like(score), score), 1)
+
+
+def points_there(model, images, classes):
+    """The pixel that matters comes first."""
+    map_ = LOW.clone()
+    map_[0, 0] = 1
+    return [map_] * len(images)
+
+
+def points_elsewhere(model, images, classes):
+    """The pixel that matters comes last."""
+    map_ = LOW.clone()
+    map_[0, 0] = -1
+    return [map_] * len(images)
+
+
+def bright():
+    image = torch.zeros(3, 4, 4)
+    image[:, 0, 0] = 255
+    return image
+
+
+def judge(type_, function, model=None, images=None, **cfg):
+    metric = METRICS.build(
+        dict(
+            type=type_,
+            explainer=dict(type='FunctionExplainer', function=function),
+            **cfg))
+    metric.prepare(model or OnePixel())
+    images = [bright()] if images is None else images
+    samples = [
+        dict(pred_label=torch.tensor([1]), sample_idx=i)
+        for i in range(len(images))
+    ]
+    metric.process(dict(inputs=images), samples)
+    return metric.compute_metrics(metric.results)
+
+
+def test_insertion_and_deletion():
+    cfg = dict(steps=4, insertion_baseline='blank')
+    right = judge('InsertionDeletion', points_there, **cfg)
+    assert right['deletion'] == pytest.approx(12.5)
+    assert right['insertion'] == pytest.approx(87.5)
+    wrong = judge('InsertionDeletion', points_elsewhere, **cfg)
+    assert wrong['deletion'] == pytest.approx(87.5)
+    assert wrong['insertion'] == pytest.approx(12.5)
+
+
+def test_blur_hides_a_single_pixel():
+    cfg = dict(steps=4, blur=(3, 2), deletion_baseline='blur')
+    assert judge('InsertionDeletion', points_there,
+                 **cfg)['deletion'] == pytest.approx(12.5)
+
+
+def test_blank_is_the_mean_of_the_normalisation():
+    """With a bright mean the pixel is never missed; the mean is of RGB."""
+    model = OnePixel(mean=[200., 0., 0.])
+    figures = judge(
+        'InsertionDeletion',
+        points_there,
+        model,
+        steps=4,
+        insertion_baseline='blank')
+    assert figures['deletion'] == pytest.approx(100)
+    assert judge('RegionBlanking', points_there, model)['flips'] == 0
+
+
+def test_blanking_where_it_matters():
+    figures = judge('RegionBlanking', points_there, fraction=1 / 16)
+    assert figures['flips'] == 100 and figures['flips_random'] == 0
+    figures = judge('RegionBlanking', points_elsewhere, fraction=1 / 16)
+    assert figures['flips'] == 0
+
+
+def test_inpainting_continues_the_surroundings():
+    figures = judge(
+        'RegionBlanking', points_there, fraction=1 / 16, fill='inpaint')
+    assert figures['flips'] == 100
+    white = [torch.full((3, 4, 4), 255.)]
+    figures = judge(
+        'RegionBlanking',
+        points_there,
+        images=white,
+        fraction=1 / 16,
+        fill='inpaint')
+    assert figures['flips'] == 0
+
+
+def test_every_nth_sample_and_intervals():
+    figures = judge(
+        'RegionBlanking',
+        points_there,
+        images=[bright()] * 5,
+        sample_interval=2,
+        fraction=1 / 16,
+        interval=True)
+    assert figures['num_images'] == 3
+    assert figures['flips_low'] == figures['flips_high'] == 100
+
+
+def test_several_maps_keep_their_names():
+    metric = RegionBlanking(
+        dict(type='FunctionExplainer', function=points_there))
+    metric.prepare(OnePixel())
+
+    class Both:
+
+        def names(self, model):
+            return ['a', 'b']
+
+        def __call__(self, model, images, classes):
+            cells, = metric_explainer(model, images, classes)
+            cells.maps = torch.stack(
+                (points_there(None, [0],
+                              None)[0], points_elsewhere(None, [0],
+                                                         None)[0])).numpy()
+            return [cells]
+
+    metric_explainer, metric.explainer = metric.explainer, Both()
+    metric.fraction = 1 / 16
+    metric.process(
+        dict(inputs=[bright()]), [dict(pred_label=torch.tensor([1]))])
+    figures = metric.compute_metrics(metric.results)
+    assert figures['a/flips'] == 100 and figures['b/flips'] == 0
+
+
+@pytest.mark.parametrize('cfg,message', [
+    (dict(steps=0), 'steps >= 1, got 0'),
+    (dict(target='best'), "target='best'"),
+    (dict(deletion_baseline='white'), "baseline 'white'"),
+])
+def test_wrong_arguments(cfg, message):
+    with pytest.raises(ValueError, match=message):
+        InsertionDeletion(
+            dict(type='FunctionExplainer', function=points_there), **cfg)
+
+
+@pytest.mark.parametrize('cfg,message', [
+    (dict(fraction=1.), 'between 0 and 1, got 1.0'),
+    (dict(fill='grey'), "fill='grey'"),
+])
+def test_wrong_arguments_of_blanking(cfg, message):
+    with pytest.raises(ValueError, match=message):
+        RegionBlanking(
+            dict(type='FunctionExplainer', function=points_there), **cfg)
+
+
+def test_needs_the_model_and_the_index():
+    metric = RegionBlanking(
+        dict(type='FunctionExplainer', function=points_there),
+        sample_interval=2)
+    sample = dict(pred_label=torch.tensor([1]))
+    with pytest.raises(RuntimeError, match='add PrepareMetricsHook'):
+        metric.process(dict(inputs=[bright()]), [sample])
+    metric.prepare(OnePixel())
+    with pytest.raises(ValueError, match="no 'sample_idx'"):
+        metric.process(dict(inputs=[bright()]), [sample])

@@ -1,0 +1,75 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from intr_mm.visualization.explanation_table import (draw_table, format_table,
+                                                     make_rows)
+from ..test_apis.random_demo import CONFIG, write_checkpoint
+
+TOOL = Path(
+    __file__).parents[2] / 'tools/analysis_tools/evaluate_explanations.py'
+COLUMNS = ['attention', 'evidence', 'chance', 'grad_cam']
+HEADS = ['head1', 'head2', 'head3', 'head4']
+
+
+def test_one_table_of_all_columns(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / 'drawn.pth')
+    out = tmp_path / 'out'
+    options = ['num_samples=9', f'cache_dir={tmp_path}']
+    result = subprocess.run([
+        sys.executable, TOOL, CONFIG, checkpoint, '--max-samples', '6',
+        '--sample-interval', '3', '--steps', '2', '--heads', '--out', out,
+        '--cfg-options', *(f'test_dataloader.dataset.{option}'
+                           for option in options)
+    ],
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+    table = json.loads((out / 'explanations.json').read_text())
+    rows = table['explanations']
+    assert table['num_images'] == 6
+    for name in ('pointing telling', 'pointing bird_mass',
+                 'faithfulness insertion', 'faithfulness deletion',
+                 'blanking flips', 'blanking flips_random'):
+        assert list(rows[name]) == COLUMNS + HEADS, name
+        for entry in rows[name].values():
+            assert 0 <= entry['low'] <= entry['value'] + 1e-6
+            assert entry['value'] <= entry['high'] + 1e-6 <= 100.01
+    # two of the six images are changed
+    assert rows['faithfulness num_images']['chance']['value'] == 2
+    for name in ('accuracy/top1', 'calibration/ece', 'heads/diversity',
+                 'distinctness/mean_map'):
+        assert name in table['model']
+    assert 'faithfulness insertion' in result.stdout
+    assert cv2.imread(str(out / 'explanations.png')).std() > 1
+
+
+def test_table():
+    rows, model = make_rows({
+        'accuracy/top1': 50.,
+        'attention.blanking/flips': 40.,
+        'attention.blanking/flips_low': 30.,
+        'attention.blanking/flips_high': 50.,
+        'heads.blanking/head1/flips': 10.
+    })
+    assert model == {'accuracy/top1': 50}
+    assert rows == {
+        'blanking flips': {
+            'attention': dict(value=40, low=30, high=50),
+            'head1': dict(value=10)
+        }
+    }
+    lines = format_table(rows, model).splitlines()
+    assert lines[0].split() == ['attention', 'head1']
+    assert lines[1].split(maxsplit=2)[2] == '40.0 [30.0, 50.0]   10.0'
+    assert lines[-1] == 'accuracy/top1  50.00'
+
+
+@pytest.mark.parametrize('rows', [{}, dict(a=dict(b=dict(value=1.)))])
+def test_nothing_to_draw(rows, tmp_path):
+    with pytest.raises(ValueError, match='no figure with an interval'):
+        draw_table(rows, str(tmp_path / 'table.png'))
