@@ -11,9 +11,7 @@ Expected: 97.7 % of the correct predictions flip to exactly the neighbour
 """
 _base_ = ['./intr_demo.py']
 
-# Predictions alone are asked for: no maps, no pictures.
-model = dict(test_cfg=None)
 default_hooks = dict(visualization=dict(enable=False))
 
 test_dataloader = dict(dataset=dict(counterfactual=True))
-test_evaluator = [dict(type='CounterfactualFlips')]
+test_evaluator = [dict(type='CounterfactualFlips', stride=8)]

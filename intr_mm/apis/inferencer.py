@@ -8,8 +8,7 @@ from mmengine.fileio import dump
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from intr_mm.visualization.explanation import Explanation
-from intr_mm.visualization.explanation_figure import draw_explanation
+from intr_mm.visualization import Explanation, draw_explanation
 from .base_inferencer import BaseINTRInferencer, Classes
 from .image_inputs import list_images, read_image
 from .results import to_record, unique_stems

@@ -4,8 +4,7 @@ from typing import Callable, Dict, Sequence, Tuple
 import numpy as np
 from mmpretrain.structures import DataSample
 
-from intr_mm.visualization import sample_attention
-from intr_mm.visualization.explanation import Explanation
+from intr_mm.visualization import Explanation, sample_attention
 from .seen_region import seen_region
 
 

@@ -1,7 +1,12 @@
 from typing import List, Optional, Sequence
 
+import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
+
+from intr_mm.visualization import CellGeometry
+from .cell_grid import centre_pixels
+from .sample_maps import class_maps
 
 
 @METRICS.register_module()
@@ -14,9 +19,18 @@ class CounterfactualFlips(BaseMetric):
     ``pair_id`` and ``repainted`` in the ``meta_keys`` of ``PackInputs``.
 
     Reports ``flips`` in percent (NaN where no original is correct) and
-    ``counted``, the number of pairs with a correct original.
+    ``counted``, the number of pairs with a correct original. With a
+    ``stride``, also ``pointing``: for how many percent of the same originals
+    the attention of the true class peaks on the part that is repainted. The
+    gap between the two is what attention does not tell of the decision.
 
     Args:
+        stride (float, optional): Pixels of the network input from one cell of
+            the attached attention to the next, which the samples then have
+            to carry beside ``part_mask`` and ``telling_parts``, as for
+            :class:`PointingGame`. Defaults to None.
+        offset (float): Pixel of the network input on which the first cell is
+            centred. Defaults to 0.
         collect_device (str): Device for collecting results from different
             ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
         prefix (str, optional): Prefix of the names of the figures. Defaults
@@ -25,12 +39,23 @@ class CounterfactualFlips(BaseMetric):
 
     default_prefix: Optional[str] = 'counterfactual'
 
+    def __init__(self,
+                 stride: Optional[float] = None,
+                 offset: float = 0,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.geometry = stride and CellGeometry(stride, offset)
+
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Note whether each prediction is correct.
 
         Args:
             data_batch: Not used.
             data_samples (Sequence[dict]): Predictions of the model.
+
+        Raises:
+            ValueError: If a sample lacks a key.
         """
         for sample in data_samples:
             for key in ('pair_id', 'repainted'):
@@ -40,12 +65,25 @@ class CounterfactualFlips(BaseMetric):
                         'use RingSpecies(counterfactual=True) and list '
                         "'pair_id' and 'repainted' in the meta_keys of "
                         'PackInputs.')
-            self.results.append(
-                dict(
-                    pair_id=sample['pair_id'],
-                    repainted=sample['repainted'],
-                    correct=int(sample['pred_label']) == int(
-                        sample['gt_label'])))
+            result = dict(
+                pair_id=sample['pair_id'],
+                repainted=sample['repainted'],
+                correct=int(sample['pred_label']) == int(sample['gt_label']))
+            if self.geometry:
+                result['looked_at'] = self._looked_at(sample)
+                result['telling'] = set(sample['telling_parts'])
+            self.results.append(result)
+
+    def _looked_at(self, sample: dict) -> int:
+        """The mask's value where the attention of the true class peaks."""
+        heat = class_maps(sample, int(sample['gt_label']),
+                          type(self).__name__).mean(0)
+        mask = np.asarray(sample['part_mask'])
+        peak = np.unravel_index(int(heat.argmax()), heat.shape)
+        pixel = tuple(
+            centre_pixels(self.geometry, *sizes)[place] for place, *sizes in
+            zip(peak, heat.shape, sample['img_shape'], mask.shape))
+        return int(mask[pixel])
 
     def compute_metrics(self, results: List[dict]) -> dict:
         """Compute the share of flips.
@@ -54,21 +92,30 @@ class CounterfactualFlips(BaseMetric):
             results (list[dict]): Correctness of each version of each pair.
 
         Returns:
-            dict: ``flips`` and ``counted``.
+            dict: ``flips``, ``counted`` and, with a stride, ``pointing``.
         """
-        correct = {
-            (r['pair_id'], r['repainted']): r['correct']
-            for r in results
-        }
-        flips = []
+        pairs = {(r['pair_id'], r['repainted']): r for r in results}
+        flips, pointed = [], []
         for pair_id in sorted({r['pair_id'] for r in results}):
             versions = [(pair_id, False), (pair_id, True)]
-            if any(version not in correct for version in versions):
+            if any(version not in pairs for version in versions):
                 raise ValueError(
                     f'CounterfactualFlips got one version of pair {pair_id} '
                     'alone: set counterfactual=True in the data set and use '
                     'an even number of its samples.')
-            if correct[pair_id, False]:
-                flips.append(correct[pair_id, True])
-        rate = 100 * sum(flips) / len(flips) if flips else float('nan')
-        return dict(flips=rate, counted=len(flips))
+            original, repainted = (pairs[version] for version in versions)
+            if original['correct']:
+                flips.append(repainted['correct'])
+                if self.geometry:
+                    # Neighbours on the ring tell by one part in common, the
+                    # one in which they differ.
+                    differs = original['telling'] & repainted['telling']
+                    pointed.append(original['looked_at'] in differs)
+        figures = dict(flips=_percent(flips), counted=len(flips))
+        if self.geometry:
+            figures['pointing'] = _percent(pointed)
+        return figures
+
+
+def _percent(values: List[bool]) -> float:
+    return 100 * sum(values) / len(values) if values else float('nan')

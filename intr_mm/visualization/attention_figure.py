@@ -69,7 +69,7 @@ def draw_attention(image: np.ndarray,
     heat = sample_attention(
         attention.reshape(-1, h, w) * (h * w), geometry, img_shape, size[::-1])
     heat = heat.reshape(rows, maps, *size[::-1])
-    norm, cmap = LogNorm(1, max(top, heat.max())), _heat_colors()
+    norm, cmap = LogNorm(1, max(top, heat.max())), heat_colors()
 
     row_labels = [
         textwrap.fill(label, int(height / _CHARACTER)) for label in row_labels
@@ -147,7 +147,7 @@ def _ticks(top: float) -> Sequence[float]:
     return [n * 10**power for power in range(6) for n in (1, 2, 5)]
 
 
-def _heat_colors() -> LinearSegmentedColormap:
+def heat_colors() -> LinearSegmentedColormap:
     """Perceptually uniform, and the clearer the less attention there is."""
     colors = matplotlib.colormaps['plasma'](np.linspace(0, 1, 256))
     colors[:, 3] = np.linspace(0, .85, 256)

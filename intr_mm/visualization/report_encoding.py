@@ -11,7 +11,7 @@ import mmcv
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
-from .attention_figure import _heat_colors
+from .attention_figure import heat_colors
 from .explanation import Explanation
 
 _PAGE = Path(__file__).parent / 'report_page'
@@ -106,7 +106,7 @@ def page_settings(class_names: Optional[Sequence[str]], title: str) -> dict:
         dict: For :func:`json_block`, under the id ``settings``.
     """
     colors = dict(
-        heat=_heat_colors()(np.arange(256), bytes=True),
+        heat=heat_colors()(np.arange(256), bytes=True),
         difference=_difference_colors()(np.arange(256), bytes=True))
     if class_names is not None:
         class_names = [str(name).replace('_', ' ') for name in class_names]

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from intr_mm.visualization import attend, original_image
-from intr_mm.visualization.explanation_figure import (choose_heads,
-                                                      draw_explanation,
-                                                      draw_memory)
+from intr_mm.visualization import (attend, choose_heads, draw_explanation,
+                                   draw_memory, original_image)
 from .random_demo import RingSpecies
 
 

@@ -1,6 +1,8 @@
 import math
 
+import numpy as np
 import pytest
+import torch
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 
@@ -55,3 +57,33 @@ def test_missing_partner_or_keys_are_named():
     sample = DataSample().set_gt_label(0).set_pred_label(0)
     with pytest.raises(ValueError, match="no 'pair_id'.*meta_keys"):
         evaluate([sample])
+
+
+def looking(sample, peak, telling, true_class):
+    """Attach attention that peaks on a cell, and a mask of two parts."""
+    attention = torch.zeros(1, 2, 3, 3)
+    attention[0, 0][peak] = 1
+    sample.set_field(attention, 'attention')
+    sample.set_field(torch.tensor([true_class]), 'attention_classes')
+    mask = np.zeros((12, 12), np.uint8)
+    mask[4, 8], mask[8, 0] = 5, 6
+    sample.set_metainfo(
+        dict(part_mask=mask, telling_parts=telling, img_shape=(12, 12)))
+
+
+def test_pointing_is_at_the_part_that_is_repainted():
+    """The pair differs in part 5; three originals count."""
+    pairs = [make_pair(i, (3, 3), (4, 4)) for i in range(3)]
+    pairs.append(make_pair(3, (3, 2), (4, 4)))
+    # on part 5, on the other telling part, beside both, and not counted
+    for (original, repainted), peak in zip(pairs, [(1, 2), (2, 0), (0, 0),
+                                                   (1, 2)]):
+        looking(original, peak, (5, 6), 3)
+        looking(repainted, (0, 0), (7, 5), 4)
+    evaluator = Evaluator([CounterfactualFlips(stride=4)])
+    samples = [sample for pair in pairs for sample in pair]
+    evaluator.process(samples)
+    metrics = evaluator.evaluate(len(samples))
+    assert metrics['counterfactual/pointing'] == pytest.approx(100 / 3)
+    assert metrics['counterfactual/flips'] == 100
+    assert metrics['counterfactual/counted'] == 3

@@ -24,7 +24,8 @@ def demo(tmp_path):
     (tmp_path / 'counterfactual.json').write_text(
         json.dumps({
             'counterfactual/flips': 81.1,
-            'counterfactual/counted': 42
+            'counterfactual/counted': 42,
+            'counterfactual/pointing': 91.1
         }))
     for run_name in ('20260101_000000', '20260102_000000'):
         folder = tmp_path / 'test' / run_name / 'vis_data/vis_image'
@@ -46,6 +47,7 @@ def test_every_figure_stands_in_its_row(demo):
         '51.1', '52.1', '53.1'
     ]
     assert figures('repainting a part flips prediction') == ['81.1']
+    assert figures('... and attention had peaked there') == ['91.1']
     assert figures('recognised (') == ['42', 'pairs).']
 
 

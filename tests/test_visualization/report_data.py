@@ -1,9 +1,7 @@
 """Seven explanations of three classes, some of them wrong, for reports."""
 import numpy as np
 
-from intr_mm.visualization import CellGeometry
-from intr_mm.visualization.explanation import Explanation
-from intr_mm.visualization.report import HTMLReport
+from intr_mm.visualization import CellGeometry, Explanation, HTMLReport
 
 HOSTILE = ('</script><img src=x onerror="window.hacked=1"><!--<script>'
            '\u2028 &"\'')

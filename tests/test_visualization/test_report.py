@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from intr_mm.visualization.report import HTMLReport
+from intr_mm.visualization import HTMLReport
 from .report_data import EXPLANATIONS, HOSTILE, NAMES, birds, explain
 
 

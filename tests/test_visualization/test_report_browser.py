@@ -5,8 +5,7 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
-from intr_mm.visualization import sample_attention
-from intr_mm.visualization.report import HTMLReport
+from intr_mm.visualization import HTMLReport, sample_attention
 from ..browser import console_errors, needs_browser, open_browser
 from .report_data import EXPLANATIONS, HOSTILE, birds
 

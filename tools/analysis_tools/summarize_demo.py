@@ -42,6 +42,7 @@ top-1 accuracy                       {test['accuracy/top1']:9.1f} %""")
               f'{shuffled:9.1f} %')
     print(f"""\
 repainting a part flips prediction   {flips['counterfactual/flips']:9.1f} %
+... and attention had peaked there   {flips['counterfactual/pointing']:9.1f} %
 
 Attention: where the map of the true class, averaged over heads, is highest.
 Its controls: a random pixel (by area), and other images' maps (shuffled).

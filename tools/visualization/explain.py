@@ -18,9 +18,8 @@ from intr_mm.apis.image_inputs import list_images
 from intr_mm.apis.results import unique_stems
 from intr_mm.engine.data_folders import check_data_folders, leaf_datasets
 from intr_mm.engine.data_options import fill_num_classes, move_data_root
-from intr_mm.visualization.explanation import Explanation
-from intr_mm.visualization.explanation_figure import (draw_explanation,
-                                                      draw_memory)
+from intr_mm.visualization import (Explanation, HTMLReport, draw_explanation,
+                                   draw_memory)
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,9 +66,9 @@ def parse_args() -> argparse.Namespace:
         '--out',
         help='folder of the pictures, NAME.png, NAME_layerN.png if there are '
         'several layers, and NAME_memory.png (default: '
-        'work_dirs/CONFIG/explain)')
+        'work_dirs/CONFIG/explain, or none with --report)')
     parser.add_argument(
-        '--report', metavar='FILE.html', help='write an HTML report as well')
+        '--report', metavar='FILE.html', help='write an HTML report')
     parser.add_argument(
         '--num', type=int, help='draw the first NUM images only')
     parser.add_argument(
@@ -170,7 +169,6 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     report = None
     if args.report is not None:
-        from intr_mm.visualization.report import HTMLReport
         report = HTMLReport(
             inferencer.classes, title=f'{Path(args.config).stem}: explained')
 
@@ -178,13 +176,15 @@ def run(args: argparse.Namespace) -> None:
     for explanation, stem in zip(
             track(explanations, 'Explaining', total=len(images)), stems):
         explanation.name = stem
-        draw(args, explanation, inferencer.classes, out)
+        if args.out is not None or report is None:
+            draw(args, explanation, inferencer.classes, out)
         if report is not None:
             report.add(explanation)
-    print(f'Pictures of {len(images)} images are in {out}.')
+    if args.out is not None or report is None:
+        print(f'Pictures of {len(images)} images are in {out}.')
     if report is not None:
         report.write(args.report)
-        print(f'The report is {args.report}.')
+        print(f'The report of {len(images)} images is {args.report}.')
 
 
 def main() -> None:

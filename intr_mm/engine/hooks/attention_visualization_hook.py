@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from intr_mm.models.utils import select_classes
-from intr_mm.visualization import attend, draw_attention, original_image
-from intr_mm.visualization.explanation import Explanation
-from intr_mm.visualization.report import HTMLReport
+from intr_mm.visualization import (Explanation, HTMLReport, attend,
+                                   draw_attention, original_image)
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
                                                    encode_explanation)
 from ..model_utils import unwrap_model
