@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmpretrain.registry import HOOKS
 
 from intr_mm.engine.hooks import AttentionVisualizationHook
+from .test_apis.random_demo import CONFIG, write_birds, write_checkpoint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -17,7 +18,7 @@ def blocks(language):
 
 
 def test_models_are_found_by_name(capsys):
-    by_name, _, _, _ = blocks('python')
+    by_name, *_ = blocks('python')
     assert 'pretrained=True' in by_name
     names = {}
     # the tests have no network
@@ -27,15 +28,31 @@ def test_models_are_found_by_name(capsys):
 
 
 def test_python_runs():
-    _, snippet, _, _ = blocks('python')
+    _, snippet, *_ = blocks('python')
     names = {}
     exec(snippet, names)
     assert names['logits'].shape == (2, 20)
     assert names['attention'].shape == (2, 3, 8, 10, 9)
 
 
+def test_inferencer_runs(tmp_path):
+    *_, inferencer = blocks('python')
+    write_birds(tmp_path, (40, 60))
+    for name, path in {
+            'configs/intr_demo.py': CONFIG,
+            'work_dirs/intr_demo/epoch_4.pth':
+            write_checkpoint(tmp_path / 'drawn.pth'),
+            'bird.png': str(tmp_path / 'bird_0.png')
+    }.items():
+        assert f"'{name}'" in inferencer
+        inferencer = inferencer.replace(f"'{name}'", repr(path))
+    names = {}
+    exec(inferencer, names)
+    assert names['attention'].shape == (2, 4, 40, 60)
+
+
 def test_config_inherits(tmp_path):
-    _, _, model, hook = blocks('python')
+    _, _, model, hook, _ = blocks('python')
     (tmp_path / 'config.py').write_text(model + hook)
     cfg = Config.fromfile(tmp_path / 'config.py')
     assert cfg.model.head.type == 'INTRHead'

@@ -1,0 +1,25 @@
+"""INTR on RingSpecies whose attention decides the class.
+
+In intr_demo.py the last decoder layer's attention is shown, but the layer
+before has already told the classes apart: with all heads of the last layer
+made to look evenly at the image, 96.3 of 97.4 % top-1 remain. Here the only
+decoder layer has to do it. Tokens of the encoder see the cells next to them
+and no others, so that what is looked at is also there.
+
+Command:  python tools/train.py configs/intr_demo_one_layer.py
+          python tools/test.py configs/intr_demo_one_layer.py CHECKPOINT
+Cost:     2 to 3 minutes on 2 cores.
+Expected: measured by us with torch 2.11 on a CPU, test split, in percent; the
+          columns leave one of the two changes out, or both (intr_demo.py):
+                                   both   layer   local   none
+          top-1                    99.1    98.8    99.0    97.4
+          ... last layer even       8.5     9.5    92.8    96.3
+          peak on the bird         93.8    87.3    90.3    93.8
+          peak on a telling part   65.6    42.1    65.2    48.6
+            maps shuffled           8.1     8.3     8.4     8.6
+          ("layer": head.num_layers=1, "local": neck.window_radius=1.)
+          Runs of other seeds differ by several points.
+"""
+_base_ = ['./intr_demo.py']
+
+model = dict(neck=dict(window_radius=1), head=dict(num_layers=1))
