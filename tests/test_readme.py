@@ -42,7 +42,7 @@ def test_inferencer_runs(tmp_path):
             'configs/intr_demo.py': CONFIG,
             'work_dirs/intr_demo/epoch_4.pth':
             write_checkpoint(tmp_path / 'drawn.pth'),
-            'bird.png': str(tmp_path / 'bird_0.png')
+            'bird.jpg': str(tmp_path / 'bird_0.png')
     }.items():
         assert f"'{name}'" in inferencer
         inferencer = inferencer.replace(f"'{name}'", repr(path))
