@@ -1,5 +1,6 @@
 from typing import List, Optional, Sequence
 
+import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import TASK_UTILS
@@ -72,6 +73,10 @@ class ExplanationMetric(BaseMetric):
             i for i, sample in enumerate(data_samples)
             if self._has_its_turn(sample)
         ]
+        # One result for each sample, even if empty: by their number, MMEngine
+        # tells the repetitions that fill up the batches of several ranks.
+        judged = [{} for _ in data_samples]
+        self.results.extend(judged)
         if not asked:
             return
         images = [data_batch['inputs'][i] for i in asked]
@@ -79,11 +84,10 @@ class ExplanationMetric(BaseMetric):
         classes = [int(data_samples[i][key]) for i in asked]
         explained = self.explainer(self.model, images, torch.tensor(classes))
         names = self.explainer.names(self.model)
-        for image, class_, cells in zip(images, classes, explained):
+        for i, image, class_, cells in zip(asked, images, classes, explained):
             figures = self.judge(image.cpu(), class_, cells)
-            self.results.append({
-                f'{name}/{key}' if len(names) > 1 else key:
-                value
+            judged[i].update({
+                f'{name}/{key}' if len(names) > 1 else key: value
                 for key, values in figures.items()
                 for name, value in zip(names, values)
             })
@@ -139,11 +143,13 @@ class ExplanationMetric(BaseMetric):
         """Average over the images.
 
         Args:
-            results (list[dict]): Figures of each image.
+            results (list[dict]): Figures of each image, empty if it was not
+                judged.
 
         Returns:
             dict: The figures, and ``num_images``.
         """
+        results = [result for result in results if result]
         metrics = dict(num_images=len(results))
         for key in results[0] if results else ():
             values = [result[key] for result in results]
@@ -154,15 +160,23 @@ class ExplanationMetric(BaseMetric):
         return metrics
 
 
-def heat_of(cells: CellMaps) -> Tensor:
-    """Maps at the pixels of the network's input.
+def rank_pixels(cells: CellMaps, rng: np.random.Generator) -> Tensor:
+    """Order the pixels of the network's input by maps.
+
+    Equal pixels, such as all on which Grad-CAM is zero, are ordered at random.
+    In the order of their rows, they would favour an edge of the image.
 
     Args:
         cells (CellMaps): Maps of one image.
+        rng (np.random.Generator): Orders equal pixels.
 
     Returns:
-        Tensor: Shape (M, h, w).
+        Tensor: Of shape (M, h, w), the place of each pixel in the order, 0
+        for the highest.
     """
-    return torch.from_numpy(
+    heat = torch.from_numpy(
         sample_attention(cells.maps, cells.geometry, cells.img_shape,
-                         cells.img_shape))
+                         cells.img_shape)).flatten(1)
+    mixed = torch.from_numpy(rng.permutation(heat.shape[1]))
+    order = mixed[heat[:, mixed].argsort(descending=True, stable=True)]
+    return order.argsort().view(-1, *cells.img_shape)

@@ -6,7 +6,8 @@ from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
 from intr_mm.explainers import CellMaps
-from .explanation_metric import ExplanationMetric, heat_of
+from intr_mm.explainers.random_maps import image_rng
+from .explanation_metric import ExplanationMetric, rank_pixels
 
 
 @METRICS.register_module()
@@ -82,27 +83,21 @@ class InsertionDeletion(ExplanationMetric):
     def judge(self, image: Tensor, class_: int,
               cells: CellMaps) -> Dict[str, Sequence[float]]:
         """Watch the score of a class; see :class:`ExplanationMetric`."""
+        ranks = rank_pixels(cells, image_rng(image, seed=0))
         image = image.float()
-        curves = dict(insertion=[], deletion=[])
-        for heat in heat_of(cells):
-            # Places of the pixels in the order, and how many are taken.
-            rank = heat.flatten().argsort(descending=True, stable=True)
-            rank = rank.argsort().view_as(heat)
-            taken = torch.linspace(0, rank.numel(), self.steps + 1).round()
-            taken = rank < taken.view(-1, 1, 1, 1)
-            for name, there, elsewhere in (('deletion',
-                                            self._baseline(
-                                                image, self.deletion_baseline),
-                                            image),
-                                           ('insertion', image,
-                                            self._baseline(
-                                                image,
-                                                self.insertion_baseline))):
+        share = torch.linspace(0, 1, self.steps + 1).view(-1, 1, 1, 1)
+        away, back = (
+            self._baseline(image, kind)
+            for kind in (self.deletion_baseline, self.insertion_baseline))
+        areas = dict(insertion=[], deletion=[])
+        for rank in ranks:
+            taken = rank < (share * rank.numel()).round()
+            for name, there, elsewhere in (('deletion', away, image),
+                                           ('insertion', image, back)):
                 scores = self.scores(torch.where(taken, there, elsewhere))
-                curves[name].append(100 *
-                                    float(torch.trapezoid(scores[:, class_])) /
-                                    self.steps)
-        return curves
+                area = torch.trapezoid(scores[:, class_]) / self.steps
+                areas[name].append(100 * float(area))
+        return areas
 
     def _baseline(self, image: Tensor, kind: str) -> Tensor:
         if kind == 'blank':

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from intr_mm.explainers import CellMaps
 from intr_mm.explainers.random_maps import image_rng
-from .explanation_metric import ExplanationMetric, heat_of
+from .explanation_metric import ExplanationMetric, rank_pixels
 
 
 @METRICS.register_module()
@@ -77,11 +77,9 @@ class RegionBlanking(ExplanationMetric):
         rng = image_rng(image, self.seed)
         shift = (int(rng.integers(height)), int(rng.integers(1, width)))
         hidden = []
-        for heat in heat_of(cells):
-            order = heat.flatten().argsort(descending=True, stable=True)
-            region = torch.zeros(height * width, dtype=torch.bool)
-            region[order[:max(1, round(self.fraction * len(order)))]] = True
-            region = region.view(height, width)
+        size = max(1, round(self.fraction * height * width))
+        for rank in rank_pixels(cells, rng):
+            region = rank < size
             hidden += [
                 self._hide(image, region),
                 self._hide(image, region.roll(shift, (0, 1)))

@@ -1,4 +1,5 @@
-from typing import List, Optional, Sequence
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence
 
 import torch
 from mmpretrain.registry import TASK_UTILS
@@ -51,15 +52,17 @@ class GradCAMExplainer(BaseExplainer):
         images, samples = prepare(model, inputs)
         logits = _Logits(model, samples).eval()
         targets = [ClassifierOutputTarget(int(index)) for index in classes]
-        with torch.enable_grad(), trace_cells(model) as cells:
-            cam = CellGradCAM(logits, [self._layer(model)])
-            # A frozen backbone passes gradients on if the input needs them.
+        layer = self._layer(model)
+        with torch.enable_grad(), trace_cells(model) as cells, \
+                _constant_parameters(model):
+            cam = CellGradCAM(logits, [layer])
+            # Without parameters that need gradients, only the input leads
+            # them through the layer, be it frozen or not.
             cam.compute_input_gradient = True
             try:
                 maps = torch.from_numpy(cam(images, targets))[:, None]
             finally:
                 cam.activations_and_grads.release()
-                model.zero_grad(set_to_none=True)
         return pack_maps(maps, inputs, samples,
                          geometry_of(cells, tuple(maps.shape[-2:])))
 
@@ -77,6 +80,19 @@ class GradCAMExplainer(BaseExplainer):
                 return part.input_proj
         raise ValueError('GradCAMExplainer finds no projection in neck or '
                          'head: name the target_layer.')
+
+
+@contextmanager
+def _constant_parameters(model: nn.Module) -> Iterator[None]:
+    """Keep gradients that a training has gathered in the parameters."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 class _Logits(nn.Module):

@@ -1,10 +1,14 @@
 """Insertion, deletion and blanking, on a model that sees one pixel."""
+import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import METRICS, MODELS
 from torch import nn
 
 from intr_mm.evaluation import InsertionDeletion, RegionBlanking
+from intr_mm.evaluation.explanation_metric import rank_pixels
+from intr_mm.explainers import CellMaps
+from intr_mm.visualization import CellGeometry
 
 # Distinct, so that the order of the pixels is no matter of ties.
 LOW = torch.linspace(0, .5, 16).view(4, 4).flip(0, 1)
@@ -122,6 +126,32 @@ def test_every_nth_sample_and_intervals():
         interval=True)
     assert figures['num_images'] == 3
     assert figures['flips_low'] == figures['flips_high'] == 100
+
+
+def test_repetitions_of_several_ranks_are_not_counted():
+    """The last two samples fill up a batch; MMEngine cuts them off."""
+    metric = RegionBlanking(
+        dict(type='FunctionExplainer', function=points_there),
+        sample_interval=2)
+    metric.prepare(OnePixel())
+    for index in (0, 1, 2, 3, 0, 1):
+        sample = dict(
+            pred_label=torch.tensor([1]), sample_idx=torch.tensor(index))
+        metric.process(dict(inputs=[bright()]), [sample])
+    assert metric.evaluate(4)['blanking/num_images'] == 2
+
+
+def test_equal_pixels_come_in_no_order_of_place():
+    maps = np.zeros((1, 20, 20), np.float32)
+    maps[0, 10, 10] = 1
+    cells = CellMaps(maps, CellGeometry(1, 0), (20, 20))
+    rank = rank_pixels(cells, np.random.default_rng(0))[0]
+    assert rank[10, 10] == 0
+    assert sorted(rank.flatten().tolist()) == list(range(400))
+    upper, lower = rank[:10].float().mean(), rank[10:].float().mean()
+    assert abs(upper - lower) < 30
+    again = rank_pixels(cells, np.random.default_rng(0))[0]
+    assert torch.equal(rank, again)
 
 
 def test_several_maps_keep_their_names():

@@ -1,4 +1,6 @@
 """Explainers that attention is compared to."""
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,20 @@ def test_grad_cam_leaves_padding_out(model):
     small, _ = explain(
         model, images_of((64, 64), (64, 96)), type='GradCAMExplainer')
     assert small.maps.shape == (1, 8, 8) and small.img_shape == (64, 64)
+
+
+def test_grad_cam_leaves_gathered_gradients_alone(model):
+    model.backbone.conv1.weight.grad = torch.ones_like(
+        model.backbone.conv1.weight)
+    explain(model, images_of((64, 64), (64, 64)), type='GradCAMExplainer')
+    assert (model.backbone.conv1.weight.grad == 1).all()
+    assert model.head.presence_vector.weight.grad is None
+
+
+def test_grad_cam_names_its_package(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
+    with pytest.raises(ImportError, match='pip install grad-cam'):
+        explain(model, images_of((64, 64), (64, 64)), type='GradCAMExplainer')
 
 
 def test_grad_cam_names_a_missing_layer(model):
