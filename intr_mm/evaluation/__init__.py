@@ -1,6 +1,7 @@
 from .calibration_error import CalibrationError
 from .class_distinctness import ClassDistinctness
 from .counterfactual_flips import CounterfactualFlips
+from .even_attention import EvenAttention
 from .explanation_metric import ExplanationMetric
 from .head_diversity import HeadDiversity
 from .head_selection import HeadSelection, select_heads
@@ -13,7 +14,8 @@ from .temperature import calibration, fit_temperature, temper
 
 __all__ = [
     'CalibrationError', 'ClassDistinctness', 'CounterfactualFlips',
-    'ExplanationMetric', 'HeadDiversity', 'HeadSelection', 'InsertionDeletion',
-    'PartPointing', 'PointingGame', 'PointingMetric', 'RegionBlanking',
-    'calibration', 'fit_temperature', 'select_heads', 'temper'
+    'EvenAttention', 'ExplanationMetric', 'HeadDiversity', 'HeadSelection',
+    'InsertionDeletion', 'PartPointing', 'PointingGame', 'PointingMetric',
+    'RegionBlanking', 'calibration', 'fit_temperature', 'select_heads',
+    'temper'
 ]

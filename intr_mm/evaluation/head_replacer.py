@@ -1,9 +1,11 @@
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from intr_mm.models import INTRHead
+from intr_mm.explainers.attention import prepare
+from intr_mm.models import INTRClassifier, INTRHead
+from intr_mm.models.utils import make_padding_mask
 
 
 class HeadReplacer:
@@ -44,6 +46,33 @@ class HeadReplacer:
         self.attending = attending
         self.looked = weights.to(value.dtype) @ value
         self.even = even.to(value.dtype) @ value
+
+    @classmethod
+    def of_images(cls, model: nn.Module,
+                  inputs: Sequence[Tensor]) -> 'HeadReplacer':
+        """Encode images for it.
+
+        Args:
+            model (nn.Module): ``INTRClassifier``, or mmpretrain's
+                ``ImageClassifier`` with an ``INTRHead``, in eval mode.
+            inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
+
+        Returns:
+            HeadReplacer: Ready to score the batch.
+        """
+        images, samples = prepare(model, inputs)
+        mask = None
+        if isinstance(model, INTRClassifier):
+            feats = model.extract_feat(images, data_samples=samples)
+            mask = make_padding_mask(samples, feats[-1])
+        else:
+            feats = model.extract_feat(images)
+        return cls(model.head, model.head.pre_logits(feats), mask)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.even.device
 
     def __call__(self, replaced: Tensor) -> Tensor:
         """Score every class.

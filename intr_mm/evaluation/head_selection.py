@@ -7,9 +7,6 @@ from mmpretrain.registry import METRICS
 from scipy.special import expit
 from torch import Tensor, nn
 
-from intr_mm.explainers.attention import prepare
-from intr_mm.models import INTRClassifier
-from intr_mm.models.utils import make_padding_mask
 from .head_replacer import HeadReplacer
 
 _ORDERS = ('least', 'most')
@@ -45,16 +42,8 @@ def select_heads(model: nn.Module,
         ValueError: If ``order`` is unknown.
     """
     _check_order(order, 'select_heads')
-    images, samples = prepare(model, inputs)
-    mask = None
-    if isinstance(model, INTRClassifier):
-        feats = model.extract_feat(images, data_samples=samples)
-        mask = make_padding_mask(samples, feats[-1])
-    else:
-        feats = model.extract_feat(images)
-    replacer = HeadReplacer(model.head, model.head.pre_logits(feats), mask)
-
-    index = classes.to(images.device)[:, None]
+    replacer = HeadReplacer.of_images(model, inputs)
+    index = classes.to(replacer.device)[:, None]
 
     def score(replaced: Tensor) -> Tensor:
         logits = replacer(replaced).float()
@@ -63,12 +52,12 @@ def select_heads(model: nn.Module,
 
     sign = 1 if order == 'least' else -1
     replaced = torch.zeros(
-        len(images),
+        len(classes),
         replacer.num_heads,
         dtype=torch.bool,
-        device=images.device)
+        device=replacer.device)
     steps, curve = [], [score(replaced)]
-    one_each = torch.eye(replacer.num_heads, device=images.device).bool()
+    one_each = torch.eye(replacer.num_heads, device=replacer.device).bool()
     for _ in range(replacer.num_heads):
         scores = torch.stack([score(replaced | one) for one in one_each], 1)
         # Replaced heads are no candidates.

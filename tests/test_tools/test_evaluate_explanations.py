@@ -42,7 +42,7 @@ def test_one_table_of_all_columns(tmp_path):
     # two of the six images are changed
     assert rows['faithfulness num_images']['chance']['value'] == 2
     for name in ('accuracy/top1', 'calibration/ece', 'heads/diversity',
-                 'distinctness/mean_map'):
+                 'distinctness/mean_map', 'even_attention/top1'):
         assert name in table['model']
     assert 'faithfulness insertion' in result.stdout
     assert cv2.imread(str(out / 'explanations.png')).std() > 1

@@ -101,6 +101,7 @@ def evaluators(cfg: Config, columns: dict,
         dict(type='HeadDiversity'),
         dict(type='ClassDistinctness'),
         dict(type='CalibrationError'),
+        dict(type='EvenAttention'),
     ]
     for name, explainer in columns.items():
         asked = dict(explainer=explainer, interval=True)

@@ -1,0 +1,86 @@
+from typing import List, Optional, Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import METRICS
+from torch import nn
+
+from .head_replacer import HeadReplacer
+
+
+@METRICS.register_module()
+class EvenAttention(BaseMetric):
+    """How much of the decision is left when the last layer cannot look.
+
+    All heads of the last decoder layer are made to look evenly at the image,
+    for all classes. Reported in percent are ``top1`` of such a model and
+    ``same``, the share of images whose prediction stays. Where much is left,
+    earlier layers have told the classes apart, and the attention of the last
+    one, however well it points, explains little of the decision. That an
+    explanation should matter to its model is the argument of `Sanity Checks
+    for Saliency Maps <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
+
+    Needs :class:`PrepareMetricsHook`.
+
+    Args:
+        collect_device (str): Device for collecting results from different
+            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the names of the figures. Defaults
+            to None, which stands for ``'even_attention'``.
+    """
+
+    default_prefix: Optional[str] = 'even_attention'
+
+    def __init__(self,
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.model: Optional[nn.Module] = None
+
+    def prepare(self, model: nn.Module) -> None:
+        """Receive the model, before an epoch of validation or test.
+
+        Args:
+            model (nn.Module): The classifier, not wrapped.
+        """
+        self.model = model
+
+    @torch.no_grad()
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Predict with even attention.
+
+        Args:
+            data_batch (dict): ``inputs``, the images.
+            data_samples (Sequence[dict]): Predictions, with ``gt_label``.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        if self.model is None:
+            raise RuntimeError(
+                'EvenAttention needs the model: add PrepareMetricsHook to the '
+                'hooks, or call prepare(model).')
+        replacer = HeadReplacer.of_images(self.model, data_batch['inputs'])
+        every_head = torch.ones(
+            len(data_samples),
+            replacer.num_heads,
+            dtype=torch.bool,
+            device=replacer.device)
+        labels = replacer(every_head).argmax(1).tolist()
+        for label, sample in zip(labels, data_samples):
+            self.results.append((label == int(sample['gt_label']),
+                                 label == int(sample['pred_label'])))
+
+    def compute_metrics(self, results: List[tuple]) -> dict:
+        """Average over the images.
+
+        Args:
+            results (list[tuple]): Whether each prediction is right, and
+                whether it is that of the model as it is.
+
+        Returns:
+            dict: ``top1`` and ``same``.
+        """
+        right, same = (100 * sum(values) / len(values)
+                       for values in zip(*results))
+        return dict(top1=right, same=same)
