@@ -84,7 +84,7 @@ class GradCAMExplainer(BaseExplainer):
 
 @contextmanager
 def _constant_parameters(model: nn.Module) -> Iterator[None]:
-    """Keep gradients that a training has gathered in the parameters."""
+    """Let no gradients add to those that a training has gathered."""
     trained = [p for p in model.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
@@ -105,3 +105,6 @@ class _Logits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images, self.samples, mode='tensor')
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Leave gradients that a training has gathered, unlike Grad-CAM."""

@@ -14,28 +14,34 @@ def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
         figures (dict[str, float]): From a test. Figures of an explainer have
             the prefix ``{column}.{kind}``, and ``{name}/`` before their own
             name where the explainer gives several maps, each of which becomes
-            a column.
+            a column; figures that have no map, such as areas, then stand in
+            each.
 
     Returns:
         tuple[dict, dict]: The rows ``{kind} {figure}``, each with its columns'
         ``value``, ``low`` and ``high``; and the figures of the model as such.
     """
-    rows, model = {}, {}
+    rows, model, maps = {}, {}, {}
+    for key in figures:
+        prefix, _, figure = key.partition('/')
+        column = prefix.partition('.')[0]
+        if '/' in figure:
+            maps.setdefault(column, {})[figure.rpartition('/')[0]] = None
     for key, value in figures.items():
         prefix, _, figure = key.partition('/')
         column, _, kind = prefix.partition('.')
         if not kind:
             model[key] = float(value)
             continue
-        name, slash, own = figure.rpartition('/')
-        if slash:
-            column, figure = name, own
+        name, _, figure = figure.rpartition('/')
+        columns = [name] if name else maps.get(column, [column])
         part = 'value'
         for bound in ('low', 'high'):
             if figure.endswith(f'_{bound}'):
                 figure, part = figure[:-len(bound) - 1], bound
         row = rows.setdefault(f'{kind} {figure}', {})
-        row.setdefault(column, {})[part] = float(value)
+        for column in columns:
+            row.setdefault(column, {})[part] = float(value)
     return rows, model
 
 

@@ -44,13 +44,3 @@ def test_missing_hook_is_named(images, tmp_path):
     runner.test_loop.evaluator.metrics.append(metric)
     with pytest.raises(RuntimeError, match='add PrepareMetricsHook'):
         runner.test()
-
-
-def test_explanations_are_judged_in_a_test(images, tmp_path):
-    runner = build_runner(images, tmp_path)
-    metric = InsertionDeletion(dict(type='AttentionExplainer'), steps=2)
-    runner.test_loop.evaluator.metrics.append(metric)
-    figures = runner.test()
-    assert figures['faithfulness/num_images'] == len(
-        runner.test_dataloader.dataset)
-    assert 0 < figures['faithfulness/deletion'] < 100

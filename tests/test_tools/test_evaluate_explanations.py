@@ -54,6 +54,8 @@ def test_table():
         'attention.blanking/flips': 40.,
         'attention.blanking/flips_low': 30.,
         'attention.blanking/flips_high': 50.,
+        'attention.blanking/num_images': 9,
+        'heads.blanking/num_images': 9,
         'heads.blanking/head1/flips': 10.
     })
     assert model == {'accuracy/top1': 50}
@@ -61,6 +63,10 @@ def test_table():
         'blanking flips': {
             'attention': dict(value=40, low=30, high=50),
             'head1': dict(value=10)
+        },
+        'blanking num_images': {
+            'attention': dict(value=9),
+            'head1': dict(value=9)
         }
     }
     lines = format_table(rows, model).splitlines()
