@@ -1,6 +1,7 @@
 import pytest
 from mmengine.evaluator import BaseMetric
 
+from intr_mm.engine import PrepareMetricsHook
 from intr_mm.evaluation import InsertionDeletion
 from intr_mm.models import INTRClassifier
 from ..tiny import build_runner
@@ -38,8 +39,11 @@ def test_metrics_have_the_model_before_the_first_batch(images, tmp_path,
 
 
 def test_missing_hook_is_named(images, tmp_path):
-    runner = build_runner(images, tmp_path,
-                          **{'default_hooks.prepare_metrics': None})
+    runner = build_runner(images, tmp_path)
+    runner._hooks = [
+        hook for hook in runner.hooks
+        if not isinstance(hook, PrepareMetricsHook)
+    ]
     metric = InsertionDeletion(dict(type='AttentionExplainer'), steps=2)
     runner.test_loop.evaluator.metrics.append(metric)
     with pytest.raises(RuntimeError, match='add PrepareMetricsHook'):
