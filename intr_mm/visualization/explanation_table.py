@@ -111,7 +111,10 @@ def draw_table(rows: Rows, path: str) -> None:
         ax.set_xticks(range(len(row)), list(row), rotation=30, ha='right')
         ax.tick_params(labelsize=8)
         ax.set_ylabel('%', fontsize=8)
-        ax.set_title(name.replace('_', ' '), fontsize=9)
+        title = name.replace('_', ' ')
+        if name.endswith(' deletion'):
+            title += ' (lower is better)'
+        ax.set_title(title, fontsize=9)
         ax.spines[['top', 'right']].set_visible(False)
     figure.tight_layout()
     figure.savefig(path)
