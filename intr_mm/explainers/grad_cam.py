@@ -10,41 +10,55 @@ from intr_mm.visualization import geometry_of, trace_cells
 from .attention import pack_maps, prepare
 from .base import BaseExplainer, CellMaps
 
+_NAMES = dict(GradCAM='grad_cam', HiResCAM='hires_cam')
+
 
 @TASK_UTILS.register_module()
 class GradCAMExplainer(BaseExplainer):
-    """Grad-CAM of the same model, by the package ``grad-cam``.
+    """Grad-CAM or HiResCAM of the same model, by the package ``grad-cam``.
 
-    From `Grad-CAM <https://arxiv.org/abs/1610.02391>`_ (ICCV 2017). The map
-    stays on the cells of the layer, so that they can be placed exactly.
+    `Grad-CAM <https://arxiv.org/abs/1610.02391>`_ (ICCV 2017) weighs the
+    channels of a layer by the mean of their gradients over all cells.
+    `HiResCAM <https://arxiv.org/abs/2011.08891>`_ (2020) multiplies each cell
+    by its own gradient: attention treats cells differently, so that a mean
+    over them says little. The map stays on the cells of the layer, so that
+    they can be placed exactly.
 
     Args:
+        method (str): ``'GradCAM'`` or ``'HiResCAM'``. Defaults to
+            ``'GradCAM'``.
         target_layer (str, optional): Name of the module whose output, a
             feature map, is weighed, such as ``'backbone.layer4'``. Defaults
             to None, the 1x1 projection between backbone and transformer: the
             last convolution of the network, whatever the backbone.
     """
 
-    def __init__(self, target_layer: Optional[str] = None) -> None:
+    def __init__(self,
+                 method: str = 'GradCAM',
+                 target_layer: Optional[str] = None) -> None:
+        if method not in _NAMES:
+            raise ValueError(f'GradCAMExplainer got method={method!r}: use '
+                             "'GradCAM' or 'HiResCAM'.")
+        self.method = method
         self.target_layer = target_layer
 
     def names(self, model: nn.Module) -> List[str]:
         """See :class:`BaseExplainer`."""
-        return ['grad_cam']
+        return [_NAMES[self.method]]
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
                  classes: Tensor) -> List[CellMaps]:
         """See :class:`BaseExplainer`."""
         try:
-            from pytorch_grad_cam import GradCAM
+            import pytorch_grad_cam
             from pytorch_grad_cam.utils.model_targets import \
                 ClassifierOutputTarget
         except ImportError as error:
             raise ImportError('GradCAMExplainer needs the package grad-cam: '
                               'pip install grad-cam.') from error
 
-        class CellGradCAM(GradCAM):
-            """Grad-CAM that is not resized to the image."""
+        class CellCAM(getattr(pytorch_grad_cam, self.method)):
+            """A map that is not resized to the image."""
 
             def get_target_width_height(self, input_tensor: Tensor) -> None:
                 return None
@@ -55,7 +69,7 @@ class GradCAMExplainer(BaseExplainer):
         layer = self._layer(model)
         with torch.enable_grad(), trace_cells(model) as cells, \
                 _constant_parameters(model):
-            cam = CellGradCAM(logits, [layer])
+            cam = CellCAM(logits, [layer])
             # Without parameters that need gradients, only the input leads
             # them through the layer, be it frozen or not.
             cam.compute_input_gradient = True

@@ -22,11 +22,16 @@ def explain(model, images, **cfg):
 
 @pytest.mark.parametrize('layer', [None, 'neck.input_proj'])
 @pytest.mark.parametrize('frozen', [False, True])
-def test_grad_cam_is_that_of_its_paper(model, layer, frozen):
+@pytest.mark.parametrize('method', ['GradCAM', 'HiResCAM'])
+def test_cam_is_that_of_its_paper(model, layer, frozen, method):
     model.backbone.requires_grad_(not frozen)
     images = images_of((64, 64), (64, 64))
     explained = explain(
-        model, images, type='GradCAMExplainer', target_layer=layer)
+        model,
+        images,
+        type='GradCAMExplainer',
+        method=method,
+        target_layer=layer)
     assert all(p.grad is None for p in model.parameters())
     assert model.backbone.conv1.weight.requires_grad != frozen
 
@@ -41,7 +46,9 @@ def test_grad_cam_is_that_of_its_paper(model, layer, frozen):
         key_padding_mask=None)
     logits = model.head((memory.transpose(1, 2).view_as(feature), ))
     logits[[0, 1], CLASSES].sum().backward()
-    weights = feature.grad.mean((2, 3), keepdim=True)
+    weights = feature.grad
+    if method == 'GradCAM':
+        weights = weights.mean((2, 3), keepdim=True)
     expected = (weights * feature).sum(1).relu().detach().numpy()
     for cells, cam in zip(explained, expected):
         cam = (cam - cam.min()) / (cam.max() - cam.min() + 1e-7)
@@ -61,6 +68,11 @@ def test_grad_cam_leaves_gathered_gradients_alone(model):
     explain(model, images_of((64, 64), (64, 64)), type='GradCAMExplainer')
     assert (model.backbone.conv1.weight.grad == 1).all()
     assert model.head.presence_vector.weight.grad is None
+
+
+def test_cam_of_another_method_is_refused():
+    with pytest.raises(ValueError, match="method='ScoreCAM'"):
+        TASK_UTILS.build(dict(type='GradCAMExplainer', method='ScoreCAM'))
 
 
 def test_grad_cam_names_its_package(model, monkeypatch):

@@ -12,7 +12,7 @@ from ..test_apis.random_demo import CONFIG, write_checkpoint
 
 TOOL = Path(
     __file__).parents[2] / 'tools/analysis_tools/evaluate_explanations.py'
-COLUMNS = ['attention', 'evidence', 'chance', 'grad_cam']
+COLUMNS = ['attention', 'evidence', 'chance', 'grad_cam', 'hires_cam']
 HEADS = ['head1', 'head2', 'head3', 'head4']
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Judge a model's explanations beside chance and Grad-CAM, in one run.
+"""Judge a model's explanations beside chance and other methods, in one run.
 
 All columns explain the same images of the test data under the same protocol.
 Pointing is judged if the config's test_evaluator has a PointingGame or a
@@ -25,7 +25,8 @@ COLUMNS = dict(
     attention=dict(type='AttentionExplainer'),
     evidence=dict(type='EvidenceExplainer'),
     chance=dict(type='RandomExplainer'),
-    grad_cam=dict(type='GradCAMExplainer'))
+    grad_cam=dict(type='GradCAMExplainer'),
+    hires_cam=dict(type='GradCAMExplainer', method='HiResCAM'))
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +53,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-grad-cam',
         action='store_true',
-        help='leave Grad-CAM out, which needs `pip install grad-cam`')
+        help='leave Grad-CAM and HiResCAM out, which need '
+        '`pip install grad-cam`')
     parser.add_argument(
         '--out',
         default='work_dirs/explanations',
@@ -134,7 +136,7 @@ def main() -> None:
     if args.heads:
         columns['heads'] = dict(type='AttentionExplainer', heads='each')
     if args.no_grad_cam:
-        columns.pop('grad_cam')
+        del columns['grad_cam'], columns['hires_cam']
     cfg = load_config(args)
     cfg.test_evaluator = evaluators(cfg, columns, args)
     runner = Runner.from_cfg(cfg)
