@@ -26,3 +26,9 @@ Expected: measured by us with torch 2.11 on a CPU, test split, in percent; the
 _base_ = ['./intr_demo.py']
 
 model = dict(neck=dict(window_radius=1), head=dict(num_layers=1))
+
+test_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='PointingGame', stride=8),
+    dict(type='EvenAttention'),
+]
