@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            move_data_root, setup_cpu_distributed)
+                            merge_options, setup_cpu_distributed)
 
 
 def parse_args() -> argparse.Namespace:
@@ -114,9 +114,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.no_pin_memory:
         cfg.test_dataloader.pin_memory = False
 
-    if args.cfg_options is not None:
-        move_data_root(cfg, args.cfg_options.get('data_root'))
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
 
 
 def add_tta(cfg: Config) -> None:

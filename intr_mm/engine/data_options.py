@@ -12,6 +12,21 @@ from .data_folders import leaf_datasets
 _FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
+def merge_options(cfg: Config, options: Optional[dict]) -> None:
+    """Merge ``--cfg-options``, of which ``data_root`` reaches the datasets.
+
+    Args:
+        cfg (Config): Full config.
+        options (dict, optional): What the command line gave.
+
+    Raises:
+        ValueError: See :func:`move_data_root`.
+    """
+    if options is not None:
+        move_data_root(cfg, options.get('data_root'))
+        cfg.merge_from_dict(options)
+
+
 def move_data_root(cfg: Config, data_root: Optional[str]) -> None:
     """Let ``--cfg-options data_root=...`` reach the datasets.
 

@@ -17,7 +17,7 @@ from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            move_data_root, setup_cpu_distributed)
+                            merge_options, setup_cpu_distributed)
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 
@@ -72,9 +72,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     cfg.work_dir = args.out
     cfg.experiment_name = 'evaluate_explanations'
-    if args.cfg_options is not None:
-        move_data_root(cfg, args.cfg_options.get('data_root'))
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cfg.model.test_cfg = dict(attention=dict(classes=('gt', 'top5')))

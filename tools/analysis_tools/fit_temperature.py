@@ -15,7 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            move_data_root, setup_cpu_distributed)
+                            merge_options, setup_cpu_distributed)
 from intr_mm.evaluation import calibration, fit_temperature
 
 
@@ -42,9 +42,7 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
-    if args.cfg_options is not None:
-        move_data_root(cfg, args.cfg_options.get('data_root'))
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     # Scores are all that is wanted.
     cfg.default_hooks.pop('visualization', None)
     cfg.model.pop('test_cfg', None)

@@ -17,7 +17,7 @@ from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import list_images
 from intr_mm.apis.results import unique_stems
 from intr_mm.engine.data_folders import check_data_folders, leaf_datasets
-from intr_mm.engine.data_options import fill_num_classes, move_data_root
+from intr_mm.engine.data_options import fill_num_classes, merge_options
 from intr_mm.visualization import (Explanation, HTMLReport, draw_explanation,
                                    draw_memory)
 
@@ -93,9 +93,7 @@ def parse_args() -> argparse.Namespace:
 def load_config(args: argparse.Namespace) -> Config:
     """The config with the options, ready for the data it is used on."""
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        move_data_root(cfg, args.cfg_options.get('data_root'))
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     if args.img is None:
         check_data_folders(cfg, 'test_dataloader')
         fill_num_classes(cfg, 'test_dataloader')
