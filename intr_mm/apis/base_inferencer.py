@@ -10,6 +10,7 @@ from mmpretrain.apis.base import ModelType
 from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
 
+from intr_mm.evaluation import temper
 from .batch_attention import BatchAttention
 from .class_names import ClassNames
 from .image_inputs import build_pipeline, list_images, read_image
@@ -122,9 +123,8 @@ class BaseINTRInferencer(ImageClassificationInferencer):
     def _recalibrate(self, samples: List[DataSample]) -> None:
         if self.temperature is not None:
             for sample in samples:
-                # Up to a constant, logarithms of softmax scores are logits.
-                logits = sample.pred_score.float().log() / self.temperature
-                sample.set_pred_score(logits.softmax(-1))
+                log_probs = temper(sample.pred_score, self.temperature)
+                sample.set_pred_score(log_probs.exp().float())
 
     @staticmethod
     def _check_batch_size(batch_size: int) -> None:

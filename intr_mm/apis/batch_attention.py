@@ -5,7 +5,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from intr_mm.models import INTRClassifier, INTRHead
-from intr_mm.models.utils import make_padding_mask
+from intr_mm.models.utils import make_padding_mask, prepare_images
 from intr_mm.visualization import CellGeometry, geometry_of, trace_cells
 from intr_mm.visualization.memory_norms import memory_norms
 
@@ -82,12 +82,8 @@ class BatchAttention:
             head, the padding mask or None, and, where ``locate`` is set, the
             :class:`CellGeometry` of the features.
         """
-        shapes = [tuple(image.shape[-2:]) for image in data['inputs']]
-        data = self.model.data_preprocessor(data, False)
-        inputs, samples = data['inputs'], data['data_samples']
+        inputs, samples = prepare_images(self.model, **data)
         size = tuple(inputs.shape[-2:])
-        for sample, shape in zip(samples, shapes):
-            sample.set_metainfo(dict(img_shape=shape, batch_input_shape=size))
         if locate and size not in self._geometries:
             with trace_cells(self.model) as cells:
                 feats = self._features(inputs, samples)

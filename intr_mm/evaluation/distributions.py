@@ -11,7 +11,7 @@ def entropy(maps: Tensor) -> Tensor:
     Returns:
         Tensor: Shape (...), in nats, 0 to log(N).
     """
-    return -torch.xlogy(maps, maps).sum(-1)
+    return torch.special.entr(maps).sum(-1)
 
 
 def js_divergence(maps: Tensor, others: Tensor) -> Tensor:

@@ -1,15 +1,14 @@
 from typing import List, Optional, Sequence
 
 import torch
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
-from torch import nn
 
 from .head_replacer import HeadReplacer
+from .model_metric import ModelMetric
 
 
 @METRICS.register_module()
-class EvenAttention(BaseMetric):
+class EvenAttention(ModelMetric):
     """How much of the decision is left when the last layer cannot look.
 
     All heads of the last decoder layer are made to look evenly at the image,
@@ -31,20 +30,6 @@ class EvenAttention(BaseMetric):
 
     default_prefix: Optional[str] = 'even_attention'
 
-    def __init__(self,
-                 collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
-        self.model: Optional[nn.Module] = None
-
-    def prepare(self, model: nn.Module) -> None:
-        """Receive the model, before an epoch of validation or test.
-
-        Args:
-            model (nn.Module): The classifier, not wrapped.
-        """
-        self.model = model
-
     @torch.no_grad()
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Predict with even attention.
@@ -56,10 +41,6 @@ class EvenAttention(BaseMetric):
         Raises:
             RuntimeError: If the metric was not prepared.
         """
-        if self.model is None:
-            raise RuntimeError(
-                'EvenAttention needs the model: add PrepareMetricsHook to the '
-                'hooks, or call prepare(model).')
         replacer = HeadReplacer.of_images(self.model, data_batch['inputs'])
         every_head = torch.ones(
             len(data_samples),

@@ -2,21 +2,19 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import TASK_UTILS
-from torch import Tensor, nn
+from torch import Tensor
 
 from intr_mm.explainers import CellMaps
-from intr_mm.explainers.attention import prepare
+from intr_mm.models.utils import prepare_images
 from intr_mm.visualization import sample_attention
 from .bootstrap import bootstrap_interval
+from .model_metric import ModelMetric
 
 
-class ExplanationMetric(BaseMetric):
+class ExplanationMetric(ModelMetric):
     """Base of metrics that change an image where an explainer points, and ask
     the model again.
-
-    They need :class:`PrepareMetricsHook`, which gives them the model.
 
     Args:
         explainer (dict): Config of the explainer in ``TASK_UTILS``.
@@ -45,15 +43,6 @@ class ExplanationMetric(BaseMetric):
         self.sample_interval = sample_interval
         self.batch_size = batch_size
         self.interval = interval
-        self.model: Optional[nn.Module] = None
-
-    def prepare(self, model: nn.Module) -> None:
-        """Receive the model, before an epoch of validation or test.
-
-        Args:
-            model (nn.Module): The classifier, not wrapped.
-        """
-        self.model = model
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Explain the samples whose turn it is, and judge each.
@@ -65,10 +54,7 @@ class ExplanationMetric(BaseMetric):
         Raises:
             RuntimeError: If the metric was not prepared.
         """
-        if self.model is None:
-            raise RuntimeError(
-                f'{type(self).__name__} needs the model: add '
-                'PrepareMetricsHook to the hooks, or call prepare(model).')
+        model = self.model
         asked = [
             i for i, sample in enumerate(data_samples)
             if self._has_its_turn(sample)
@@ -82,8 +68,8 @@ class ExplanationMetric(BaseMetric):
         images = [data_batch['inputs'][i] for i in asked]
         key = f'{self.target}_label'
         classes = [int(data_samples[i][key]) for i in asked]
-        explained = self.explainer(self.model, images, torch.tensor(classes))
-        names = self.explainer.names(self.model)
+        explained = self.explainer(model, images, torch.tensor(classes))
+        names = self.explainer.names(model)
         for i, image, class_, cells in zip(asked, images, classes, explained):
             figures = self.judge(image.cpu(), class_, cells)
             judged[i].update({
@@ -127,7 +113,8 @@ class ExplanationMetric(BaseMetric):
         """
         scores = []
         for chunk in images.split(self.batch_size):
-            logits = self.model(*prepare(self.model, chunk), mode='tensor')
+            logits = self.model(
+                *prepare_images(self.model, chunk), mode='tensor')
             scores.append(logits.float().softmax(-1).cpu())
         return torch.cat(scores)
 

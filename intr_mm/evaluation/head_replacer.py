@@ -3,9 +3,8 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor, nn
 
-from intr_mm.explainers.attention import prepare
-from intr_mm.models import INTRClassifier, INTRHead
-from intr_mm.models.utils import make_padding_mask
+from intr_mm.models import INTRHead
+from intr_mm.models.utils import encode_images, prepare_images
 
 
 class HeadReplacer:
@@ -38,7 +37,7 @@ class HeadReplacer:
             tokens,
             query_pos=head.query_embed.weight,
             key_padding_mask=mask)
-        value = attention._project(attending, tokens, tokens)[2]
+        value = attention.values(tokens)
         even = torch.ones_like(weights[:, :1, :1])
         if mask is not None:
             even = even.masked_fill(mask[:, None, None], 0)
@@ -60,14 +59,8 @@ class HeadReplacer:
         Returns:
             HeadReplacer: Ready to score the batch.
         """
-        images, samples = prepare(model, inputs)
-        mask = None
-        if isinstance(model, INTRClassifier):
-            feats = model.extract_feat(images, data_samples=samples)
-            mask = make_padding_mask(samples, feats[-1])
-        else:
-            feats = model.extract_feat(images)
-        return cls(model.head, model.head.pre_logits(feats), mask)
+        memory, mask = encode_images(model, *prepare_images(model, inputs))
+        return cls(model.head, memory, mask)
 
     @property
     def device(self) -> torch.device:
@@ -87,7 +80,7 @@ class HeadReplacer:
         out = torch.where(replaced[..., None, None], self.even, self.looked)
         out = out.transpose(1, 2).flatten(2)
         out = self.attending + self.layer.cross_attn.attn.out_proj(out)
-        out = self.layer.norms[2](self.layer.ffn(self.layer.norms[1](out)))
+        out = self.layer.after_attention(out)
         scores = self.head.presence_vector(self.head.decoder.post_norm(out))
         return scores.squeeze(-1).unflatten(
             1, (self.head.num_classes, -1)).amax(-1)

@@ -2,12 +2,12 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from scipy.special import expit
 from torch import Tensor, nn
 
 from .head_replacer import HeadReplacer
+from .model_metric import ModelMetric
 
 _ORDERS = ('least', 'most')
 
@@ -70,7 +70,7 @@ def select_heads(model: nn.Module,
 
 
 @METRICS.register_module()
-class HeadSelection(BaseMetric):
+class HeadSelection(ModelMetric):
     """Which heads the score of the true class rests on.
 
     Of each image, the heads of the last decoder layer are replaced greedily
@@ -105,15 +105,6 @@ class HeadSelection(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         _check_order(order, type(self).__name__)
         self.order = order
-        self.model: Optional[nn.Module] = None
-
-    def prepare(self, model: nn.Module) -> None:
-        """Receive the model, before an epoch of validation or test.
-
-        Args:
-            model (nn.Module): The classifier, not wrapped.
-        """
-        self.model = model
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Replace the heads of each image.
@@ -125,10 +116,6 @@ class HeadSelection(BaseMetric):
         Raises:
             RuntimeError: If the metric was not prepared.
         """
-        if self.model is None:
-            raise RuntimeError(
-                'HeadSelection needs the model: add PrepareMetricsHook to the '
-                'hooks, or call prepare(model).')
         labels = torch.tensor([int(s['gt_label']) for s in data_samples])
         steps, curves = select_heads(self.model, data_batch['inputs'], labels,
                                      self.order)

@@ -2,19 +2,18 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import TASK_UTILS
-from torch import nn
 
 from intr_mm.explainers import CellMaps
 from intr_mm.visualization import CellGeometry
 from .bootstrap import bootstrap_interval
 from .cell_grid import centre_pixels, interpolation_matrix
 from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
+from .model_metric import ModelMetric
 from .sample_maps import class_maps
 
 
-class PointingMetric(BaseMetric):
+class PointingMetric(ModelMetric):
     r"""How often, and how much, maps of the true class point to regions.
 
     For each sample, the cell in which the map of the true class is highest
@@ -81,15 +80,6 @@ class PointingMetric(BaseMetric):
         self.keys = keys
         self.explainer = explainer and TASK_UTILS.build(explainer)
         self.interval = interval
-        self.model: Optional[nn.Module] = None
-
-    def prepare(self, model: nn.Module) -> None:
-        """Receive the model, before an epoch of validation or test.
-
-        Args:
-            model (nn.Module): The classifier, not wrapped.
-        """
-        self.model = model
 
     def regions(self, sample: dict) -> Dict[str, np.ndarray]:
         """Draw the regions of one sample.
@@ -138,11 +128,6 @@ class PointingMetric(BaseMetric):
             CellGeometry(self.stride, self.offset), sample['img_shape'][:2])
 
     def _explain(self, data_batch: dict, data_samples: Sequence[dict]):
-        if self.model is None:
-            raise RuntimeError(
-                f'{type(self).__name__} needs the model for its explainer: '
-                'add PrepareMetricsHook to the hooks, or call '
-                'prepare(model).')
         labels = torch.tensor([int(s['gt_label']) for s in data_samples])
         names = self.explainer.names(self.model)
         cells = self.explainer(self.model, data_batch['inputs'], labels)

@@ -18,12 +18,12 @@ def temper(scores: Tensor, temperature: float) -> Tensor:
     """Log-probabilities at a temperature.
 
     Args:
-        scores (Tensor): Softmax scores (N, C).
+        scores (Tensor): Softmax scores (..., C).
         temperature (float): What divides the logits; 1 changes nothing,
             more makes the scores less sure.
 
     Returns:
-        Tensor: float64 of shape (N, C).
+        Tensor: float64 of the same shape.
 
     Raises:
         ValueError: If the temperature is not positive.

@@ -5,8 +5,9 @@ from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.models.utils import make_padding_mask, valid_grid
-from intr_mm.visualization import geometry_of, trace_cells
+from intr_mm.models.utils import (ask_attention, make_padding_mask,
+                                  prepare_images, valid_grid)
+from intr_mm.visualization import CellGeometry, geometry_of, trace_cells
 from .base import BaseExplainer, CellMaps
 
 
@@ -38,7 +39,7 @@ class AttentionExplainer(BaseExplainer):
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
                  classes: Tensor) -> List[CellMaps]:
         """See :class:`BaseExplainer`."""
-        images, samples = prepare(model, inputs)
+        images, samples = prepare_images(model, inputs)
         with trace_cells(model) as cells:
             attention = self._maps(model, images, samples, classes)
         if self.heads == 'mean':
@@ -52,43 +53,24 @@ class AttentionExplainer(BaseExplainer):
     def _maps(self, model: nn.Module, images: Tensor,
               samples: List[DataSample], classes: Tensor) -> Tensor:
         """Maps (B, heads, H, W) of one class of each image."""
-        asked = dict(
-            classes=classes[:, None], layer=self.layer, deciding_only=True)
-        if hasattr(model, 'get_attention'):
-            return model.get_attention(images, samples, **asked)[:, 0]
-        return model.head.get_attention(model.extract_feat(images), **asked)[:,
-                                                                             0]
-
-
-def prepare(model: nn.Module, inputs: Sequence[Tensor]):
-    """Normalise and pad images.
-
-    Args:
-        model (nn.Module): The classifier.
-        inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
-
-    Returns:
-        tuple[Tensor, list[DataSample]]: Images (B, 3, H, W) and samples that
-        know the images' sizes.
-    """
-    data = model.data_preprocessor(
-        dict(inputs=list(inputs), data_samples=[DataSample() for _ in inputs]))
-    for sample, image in zip(data['data_samples'], inputs):
-        sample.set_metainfo(
-            dict(
-                img_shape=tuple(image.shape[-2:]),
-                batch_input_shape=tuple(data['inputs'].shape[-2:])))
-    return data['inputs'], data['data_samples']
+        return ask_attention(
+            model,
+            images,
+            samples,
+            classes=classes[:, None],
+            layer=self.layer,
+            deciding_only=True)[:, 0]
 
 
 def pack_maps(maps: Tensor, inputs: Sequence[Tensor],
-              samples: List[DataSample], geometry) -> List[CellMaps]:
+              samples: List[DataSample],
+              geometry: CellGeometry) -> List[CellMaps]:
     """Cut the padding off a batch's maps.
 
     Args:
         maps (Tensor): Shape (B, M, H, W) on the grid of the padded batch.
         inputs (Sequence[Tensor]): B images (3, h, w).
-        samples (list[DataSample]): From :func:`prepare`.
+        samples (list[DataSample]): From :func:`prepare_images`.
         geometry (CellGeometry): Where the cells lie.
 
     Returns:

@@ -5,8 +5,7 @@ from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.models import INTRClassifier
-from intr_mm.models.utils import make_padding_mask
+from intr_mm.models.utils import encode_images
 from .attention import AttentionExplainer
 
 
@@ -35,13 +34,8 @@ class EvidenceExplainer(AttentionExplainer):
 
     def _maps(self, model: nn.Module, images: Tensor,
               samples: List[DataSample], classes: Tensor) -> Tensor:
-        head, mask = model.head, None
-        if isinstance(model, INTRClassifier):
-            feats = model.extract_feat(images, data_samples=samples)
-            mask = make_padding_mask(samples, feats[-1])
-        else:
-            feats = model.extract_feat(images)
-        memory = head.pre_logits(feats)
+        head = model.head
+        memory, mask = encode_images(model, images, samples)
         _, winners, attending = head._decode(memory, mask)
         queries = winners.gather(1, classes.to(winners.device)[:, None])
         attention = head._attention(attending, memory, mask, queries, -1)
@@ -51,14 +45,13 @@ class EvidenceExplainer(AttentionExplainer):
             queries.unsqueeze(-1).expand(-1, -1, head.embed_dims))
 
         layer = head.decoder.layers[-1]
-        tokens = memory.flatten(2).transpose(1, 2)
-        values = layer.cross_attn._project(attending, tokens, tokens)[2]
+        values = layer.cross_attn.values(memory.flatten(2).transpose(1, 2))
         with torch.enable_grad():
             weights = attention.detach().requires_grad_()
             taken = (weights.unsqueeze(2).to(values.dtype) @ values).flatten(1)
             query = attending[:, 0] + layer.cross_attn.attn.out_proj(taken)
-            query = layer.norms[2](layer.ffn(layer.norms[1](query)))
-            logit = head.presence_vector(head.decoder.post_norm(query))
+            query = head.decoder.post_norm(layer.after_attention(query))
+            logit = head.presence_vector(query)
             gradient, = torch.autograd.grad(logit.sum(), weights)
         shared = (attention * gradient).sum(-1, keepdim=True)
         return (attention * (gradient - shared)).unflatten(

@@ -6,8 +6,9 @@ from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from intr_mm.models.utils import prepare_images
 from intr_mm.visualization import geometry_of, trace_cells
-from .attention import pack_maps, prepare
+from .attention import pack_maps
 from .base import BaseExplainer, CellMaps
 
 _NAMES = dict(GradCAM='grad_cam', HiResCAM='hires_cam')
@@ -63,7 +64,7 @@ class GradCAMExplainer(BaseExplainer):
             def get_target_width_height(self, input_tensor: Tensor) -> None:
                 return None
 
-        images, samples = prepare(model, inputs)
+        images, samples = prepare_images(model, inputs)
         logits = _Logits(model, samples).eval()
         targets = [ClassifierOutputTarget(int(index)) for index in classes]
         layer = self._layer(model)

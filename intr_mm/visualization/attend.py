@@ -2,10 +2,10 @@ from typing import Sequence, Tuple
 
 import numpy as np
 import torch
-from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.models.utils import make_padding_mask, valid_grid
+from intr_mm.models.utils import (ask_attention, make_padding_mask,
+                                  prepare_images, valid_grid)
 from .cell_geometry import CellGeometry, geometry_of, trace_cells
 
 
@@ -30,21 +30,16 @@ def attend(model: nn.Module,
         tuple[np.ndarray, CellGeometry]: Attention of shape (K, heads, h, w)
         without the cells that are padding, and where its cells lie.
     """
-    data = model.data_preprocessor(
-        dict(inputs=[image], data_samples=[DataSample()]))
-    inputs, samples = data['inputs'], data['data_samples']
-    asked = dict(classes=classes, layer=layer, deciding_only=True)
+    images, samples = prepare_images(model, [image])
     with trace_cells(model) as cells:
-        if hasattr(model, 'get_attention'):
-            attention = model.get_attention(inputs, samples, **asked)
-        else:
-            attention = model.head.get_attention(
-                model.extract_feat(inputs), **asked)
+        attention = ask_attention(
+            model,
+            images,
+            samples,
+            classes=classes,
+            layer=layer,
+            deciding_only=True)
     geometry = geometry_of(cells, tuple(attention.shape[-2:]))
-    samples[0].set_metainfo(
-        dict(
-            img_shape=tuple(image.shape[-2:]),
-            batch_input_shape=tuple(inputs.shape[-2:])))
     mask = make_padding_mask(samples, attention[:, 0])
     attention = attention[0]
     if mask is not None:

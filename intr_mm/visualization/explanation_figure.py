@@ -1,6 +1,7 @@
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
+from scipy.special import entr
 
 from .attention_figure import draw_attention
 from .explanation import Explanation
@@ -9,7 +10,8 @@ from .explanation import Explanation
 def draw_explanation(explanation: Explanation,
                      class_names: Optional[Sequence[str]] = None,
                      place: int = 0,
-                     heads: str = 'all') -> np.ndarray:
+                     heads: str = 'all',
+                     name_layer: bool = True) -> np.ndarray:
     """Picture of an explanation: a row of maps for each class.
 
     Args:
@@ -19,6 +21,8 @@ def draw_explanation(explanation: Explanation,
         place (int): Which of the explanation's layers to draw. Defaults to
             0, the first of them.
         heads (str): See :func:`choose_heads`. Defaults to 'all'.
+        name_layer (bool): Whether the title names the layer. Defaults to
+            True.
 
     Returns:
         np.ndarray: RGB picture, uint8.
@@ -30,7 +34,7 @@ def draw_explanation(explanation: Explanation,
         explanation.geometry,
         explanation.img_shape,
         [_describe(explanation, class_names, i) for i in explanation.classes],
-        _title(explanation, class_names, place),
+        _title(explanation, class_names, place if name_layer else None),
         headings=headings)
 
 
@@ -86,8 +90,7 @@ def choose_heads(maps: np.ndarray,
     num = dict(all=maps.shape[1], mean=0, best4=min(4, maps.shape[1]))[heads]
     order = np.tile(np.arange(maps.shape[1]), (len(maps), 1))
     if heads == 'best4':
-        log = np.log(maps, out=np.zeros_like(maps), where=maps > 0)
-        order = (-maps * log).sum((-2, -1)).argsort(1, kind='stable')
+        order = entr(maps).sum((-2, -1)).argsort(1, kind='stable')
     order = order[:, :num]
     chosen = np.take_along_axis(maps, order[..., None, None], axis=1)
     headings = [[*(f'head {i + 1}' for i in row), 'mean'] for row in order]
@@ -101,11 +104,12 @@ def _describe(explanation: Explanation, class_names: Optional[Sequence[str]],
 
 
 def _title(explanation: Explanation, class_names: Optional[Sequence[str]],
-           place: int) -> str:
+           place: Optional[int]) -> str:
     best = int(explanation.scores.argmax())
     lines = [f'predicted: {_describe(explanation, class_names, best)}']
     if explanation.gt_label is not None:
         true = _describe(explanation, class_names, explanation.gt_label)
         lines.insert(0, f'true: {true}')
-    lines[-1] += f'   decoder layer {explanation.layers[place] + 1}'
+    if place is not None:
+        lines[-1] += f'   decoder layer {explanation.layers[place] + 1}'
     return '\n'.join(lines)

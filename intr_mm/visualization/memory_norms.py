@@ -1,5 +1,4 @@
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -23,10 +22,7 @@ def memory_norms(head: nn.Module, memory: Tensor, layer: int = -1) -> Tensor:
         own norm is all but fixed by the encoder's last LayerNorm.)
     """
     attention = head.decoder.layers[layer].cross_attn
-    weight = attention.attn.in_proj_weight.chunk(3)[2]
-    bias = attention.attn.in_proj_bias.chunk(3)[2]
-    value = F.linear(memory.flatten(2).transpose(1, 2), weight, bias)
-    value = value.unflatten(-1, (attention.num_heads, -1)).norm(dim=-1)
-    value = value.transpose(1, 2).unflatten(-1, memory.shape[-2:])
+    value = attention.values(memory.flatten(2).transpose(1, 2)).norm(dim=-1)
+    value = value.unflatten(-1, memory.shape[-2:])
     distance = memory - memory.mean((2, 3), keepdim=True)
     return torch.cat((distance.norm(dim=1, keepdim=True), value), 1).float()

@@ -19,7 +19,7 @@ from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.evaluation import select_heads
-from intr_mm.visualization import attend, draw_attention, original_image
+from intr_mm.visualization import draw_attention
 
 ORDERS = dict(least='least needed first', most='most needed first')
 
@@ -101,8 +101,8 @@ def main() -> None:
         args.config, args.checkpoint, device=args.device, **args.cfg_options)
     model = inferencer.model
     data, = inferencer.preprocess([args.img])
-    sample, = inferencer.forward(data, maps=args.label)
-    label = int(sample.attention_classes[0])
+    explanation, = inferencer.explain(args.img, args.label)
+    label = explanation.classes[0]
     name = inferencer.class_names[label]
 
     curves = {}
@@ -119,12 +119,9 @@ def main() -> None:
         for score, odds, row in zip(scores, log_odds, rows):
             print(f'{score:7.2f}%{odds:10.2f}  {row}')
 
-    image = data['inputs'][0]
-    attention, geometry = attend(model, image, [label])
-    maps = draw_attention(
-        original_image(image, data['data_samples'][0]), attention, geometry,
-        tuple(image.shape[-2:]), [name],
-        f'{Path(args.img).name}: where {name} looks')
+    maps = draw_attention(explanation.image, explanation.maps[0, :1],
+                          explanation.geometry, explanation.img_shape, [name],
+                          f'{Path(args.img).name}: where {name} looks')
     mmcv.imwrite(
         draw(maps, curves, f'log-odds of {name}')[..., ::-1], str(args.out))
     print(f'\nFigure: {args.out}')

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from intr_mm.models.utils import select_classes
 from intr_mm.visualization import (Explanation, HTMLReport, attend,
-                                   draw_attention, original_image)
+                                   draw_explanation, original_image)
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
                                                    encode_explanation)
 from ..model_utils import unwrap_model
@@ -114,7 +114,9 @@ class AttentionVisualizationHook(Hook):
                 name = f'attention_{mode}_{index}'
                 explanation = self._explain(
                     unwrap_model(runner.model), views[0][i], outputs[i], index)
-                self._pictures.append((name, _draw(explanation, names)))
+                picture = draw_explanation(
+                    explanation, names, name_layer=False)
+                self._pictures.append((name, picture))
                 if self.report:
                     self._encoded.append(
                         (index, encode_explanation(explanation)))
@@ -191,23 +193,6 @@ class AttentionVisualizationHook(Hook):
             img_shape=tuple(image.shape[-2:]),
             name=osp.basename(output.get('img_path') or f'sample {index}'),
             gt_label=None if label is None else int(label))
-
-
-def _draw(explanation: Explanation,
-          names: Optional[Sequence[str]]) -> np.ndarray:
-    """Picture of one sample, RGB, uint8."""
-    scores = explanation.scores
-
-    def describe(index):
-        name = str(index) if names is None else names[index]
-        return f'{name.replace("_", " ")} ({scores[index]:.2f})'
-
-    title = f'predicted: {describe(int(scores.argmax()))}'
-    if explanation.gt_label is not None:
-        title = f'true: {describe(explanation.gt_label)}\n{title}'
-    return draw_attention(explanation.image, explanation.maps[0],
-                          explanation.geometry, explanation.img_shape,
-                          [describe(c) for c in explanation.classes], title)
 
 
 def _step(runner, mode: str) -> int:

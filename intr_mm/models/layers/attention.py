@@ -95,6 +95,20 @@ class MultiheadAttention(MMCVMultiheadAttention):
                                         float('-inf'))
         return scores.softmax(-1)
 
+    def values(self, value: Tensor) -> Tensor:
+        """What the heads take from each place, before it is weighed.
+
+        Args:
+            value (Tensor): Shape (B, N, D).
+
+        Returns:
+            Tensor: Shape (B, heads, N, D / heads).
+        """
+        weight = self.attn.in_proj_weight.chunk(3)[2]
+        bias = self.attn.in_proj_bias.chunk(3)[2]
+        value = F.linear(value, weight, bias)
+        return value.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
     def _project(self, *inputs: Tensor) -> Tuple[Tensor, ...]:
         """Project query, key and value, as many as given, and split heads.
 

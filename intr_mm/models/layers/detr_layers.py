@@ -109,8 +109,19 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
             key=memory,
             query_pos=query_pos,
             key_padding_mask=key_padding_mask)
-        query = self.norms[1](query)
-        return self.norms[2](self.ffn(query)), attending
+        return self.after_attention(query), attending
+
+    def after_attention(self, query: Tensor) -> Tensor:
+        """The rest of the layer.
+
+        Args:
+            query (Tensor): What the cross-attention returned, residual
+                included, shape (..., D).
+
+        Returns:
+            Tensor: The layer's output, of the same shape.
+        """
+        return self.norms[2](self.ffn(self.norms[1](query)))
 
 
 class INTRTransformerDecoder(DetrTransformerDecoder):

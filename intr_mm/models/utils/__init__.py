@@ -1,4 +1,5 @@
 from .class_index import class_index
+from .encode_images import ask_attention, encode_images, prepare_images
 from .feature_map import last_feature_map
 from .infer_model import check_complete
 from .init import xavier_init_matrices
@@ -6,6 +7,7 @@ from .padding import make_padding_mask, valid_grid
 from .select_classes import select_classes
 
 __all__ = [
-    'check_complete', 'class_index', 'last_feature_map', 'make_padding_mask',
+    'ask_attention', 'check_complete', 'class_index', 'encode_images',
+    'last_feature_map', 'make_padding_mask', 'prepare_images',
     'select_classes', 'valid_grid', 'xavier_init_matrices'
 ]
