@@ -53,13 +53,14 @@ def predict(cfg: Config, split: str) -> tuple:
     """Scores (N, C) and labels (N, ) of a split."""
     cfg = cfg.copy()
     cfg.test_dataloader = cfg[f'{split}_dataloader']
-    cfg.experiment_name = f'fit_temperature_{split}'
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     setup_cpu_distributed(cfg)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'predictions.pkl')
         cfg.work_dir = folder
+        # Runners of one name and second share a visualizer, and its folder.
+        cfg.experiment_name = os.path.basename(folder)
         cfg.test_evaluator = dict(type='DumpResults', out_file_path=path)
         Runner.from_cfg(cfg).test()
         predictions = mmengine.load(path)
