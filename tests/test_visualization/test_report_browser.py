@@ -40,7 +40,10 @@ def visit(driver, page):
 
 def wait(driver, condition):
     ui = pytest.importorskip('selenium.webdriver.support.ui')
-    return ui.WebDriverWait(driver, 10, .02).until(lambda _: condition())
+    common = pytest.importorskip('selenium.common')
+    replaced = [common.StaleElementReferenceException]
+    return ui.WebDriverWait(driver, 10, .02,
+                            replaced).until(lambda _: condition())
 
 
 def find(driver, selector):
@@ -48,15 +51,18 @@ def find(driver, selector):
 
 
 def text(driver, selector):
-    return [element.text for element in find(driver, selector)]
+    # In one step: between two the page may replace what was found.
+    return driver.execute_script(
+        """return Array.from(document.querySelectorAll(arguments[0]),
+                             (element) => element.innerText.trim());""",
+        selector)
 
 
 def shown(driver):
     """Indices of the gallery's cards, in order."""
-    return [
-        int(card.get_attribute('data-index'))
-        for card in find(driver, '#gallery .card')
-    ]
+    return driver.execute_script("""return Array.from(
+        document.querySelectorAll('#gallery .card'),
+        (card) => Number(card.dataset.index));""")
 
 
 def pixels(driver, number=0):
