@@ -43,6 +43,9 @@ class INTRHead(ClsHead):
             best of them decides: the class's logit is the maximum of their
             scores, and in training only the winner's score gets a gradient.
             Defaults to 1, as in INTR.
+        with_cp (bool): Whether to compute the decoder's layers again in the
+            backward pass instead of keeping what they computed, which saves
+            memory in training. Defaults to False.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of
             :class:`mmpretrain.models.ClsHead`.
     """
@@ -57,6 +60,7 @@ class INTRHead(ClsHead):
                  in_channels: Optional[int] = None,
                  loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
                  queries_per_class: int = 1,
+                 with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
         if num_classes is None:
@@ -82,7 +86,8 @@ class INTRHead(ClsHead):
         self.decoder = INTRTransformerDecoder(
             num_layers,
             detr_layer_cfg(embed_dims, num_heads, feedforward_channels,
-                           dropout, ('self_attn_cfg', 'cross_attn_cfg')))
+                           dropout, ('self_attn_cfg', 'cross_attn_cfg')),
+            with_cp)
         self.presence_vector = nn.Linear(embed_dims, 1)
 
     def init_weights(self) -> None:
@@ -233,11 +238,13 @@ class INTRHead(ClsHead):
         """
         query_pos = self.query_embed.weight.expand(memory.size(0), -1, -1)
         hidden, attending = self.decoder(
-            torch.zeros_like(query_pos),
+            None,
             memory.flatten(2).transpose(1, 2),
             query_pos,
             None if padding_mask is None else padding_mask.flatten(1),
             layer=layer)
+        # The scores may have more digits than the rest of the head.
+        hidden = hidden.to(self.presence_vector.weight.dtype)
         scores = self.presence_vector(hidden).squeeze(-1)
         logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
         classes = torch.arange(self.num_classes, device=best.device)

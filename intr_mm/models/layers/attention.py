@@ -5,6 +5,11 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import \
     MultiheadAttention as MMCVMultiheadAttention
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+# Attention weights, of all images and heads, that may be held at once where
+# no fused kernel spares them: 64 MiB in float32.
+MAX_WEIGHTS = 2**24
 
 
 class MultiheadAttention(MMCVMultiheadAttention):
@@ -58,14 +63,53 @@ class MultiheadAttention(MMCVMultiheadAttention):
             visible = ~attn_mask if visible is None else visible & ~attn_mask
             visible = visible | torch.eye(
                 *attn_mask.shape, dtype=torch.bool, device=attn_mask.device)
-        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
-        # refuses under autocast.
-        out = F.scaled_dot_product_attention(
-            *self._project(query, key, value),
-            attn_mask=visible,
-            dropout_p=self.attn.dropout if self.training else 0.)
+        out = self._attend(*self._project(query, key, value), visible)
         out = self.attn.out_proj(out.transpose(1, 2).flatten(2))
         return identity + self.dropout_layer(self.proj_drop(out))
+
+    def start(self, query_pos: Tensor) -> Tensor:
+        """What queries of zeros get from looking at each other.
+
+        Whatever their weights, they sum to 1 over values that are all the
+        bias of the projection: no attention has to be computed. Not for
+        training, where dropout removes weights.
+
+        Args:
+            query_pos (Tensor): Shape (B, Q, D), for its shape.
+
+        Returns:
+            Tensor: Shape (B, Q, D), of which all rows are the same.
+        """
+        value = self.attn.in_proj_bias.chunk(3)[2]
+        return self.attn.out_proj(value).expand_as(query_pos)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor,
+                visible: Optional[Tensor]) -> Tensor:
+        """Fused attention (B, heads, Q, D / heads) of projected inputs."""
+        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
+        # refuses under autocast.
+        dropout = self.attn.dropout if self.training else 0.
+        rows = MAX_WEIGHTS // (query.shape[:2].numel() * key.size(2)) or 1
+        if not dropout or query.is_cuda or rows >= query.size(2):
+            return F.scaled_dot_product_attention(
+                query, key, value, attn_mask=visible, dropout_p=dropout)
+        # CPUs have no fused kernel with dropout: the weights of some queries
+        # at a time, computed again in the backward pass, keep memory linear
+        # in the number of queries.
+        queries = query.split(rows, dim=2)
+        masks = [visible] * len(queries)
+        if visible is not None and visible.size(2) > 1:
+            masks = visible.split(rows, dim=2)
+        return torch.cat([
+            checkpoint(
+                F.scaled_dot_product_attention,
+                some,
+                key,
+                value,
+                mask,
+                dropout,
+                use_reentrant=False) for some, mask in zip(queries, masks)
+        ], 2)
 
     def attention_weights(self,
                           query: Tensor,

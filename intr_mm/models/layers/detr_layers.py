@@ -2,8 +2,10 @@
 
 Parameter names are those of ``mmdet.models.layers``.
 """
-from typing import Optional, Tuple
+from functools import partial
+from typing import Callable, Optional, Tuple
 
+import torch
 from mmcv.cnn import build_norm_layer
 from mmdet.models.layers import (DetrTransformerDecoder,
                                  DetrTransformerDecoderLayer,
@@ -11,6 +13,7 @@ from mmdet.models.layers import (DetrTransformerDecoder,
                                  DetrTransformerEncoderLayer)
 from mmengine.model import ModuleList
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .attention import MultiheadAttention
 
@@ -61,12 +64,50 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
 
 
 class INTRTransformerEncoder(DetrTransformerEncoder):
-    """mmdet's DETR encoder made of :class:`INTREncoderLayer`."""
+    """mmdet's DETR encoder made of :class:`INTREncoderLayer`.
+
+    Args:
+        num_layers (int): Number of layers.
+        layer_cfg (dict): Of :func:`detr_layer_cfg`.
+        with_cp (bool): Whether training keeps only what enters each layer,
+            and computes the layer again in the backward pass. Defaults to
+            False.
+    """
+
+    def __init__(self,
+                 num_layers: int,
+                 layer_cfg: dict,
+                 with_cp: bool = False) -> None:
+        super().__init__(num_layers, layer_cfg)
+        self.with_cp = with_cp
 
     def _init_layers(self) -> None:
         self.layers = ModuleList(
             INTREncoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
         self.embed_dims = self.layers[0].embed_dims
+
+    def forward(self,
+                query: Tensor,
+                query_pos: Tensor,
+                key_padding_mask: Optional[Tensor] = None,
+                attn_mask: Optional[Tensor] = None) -> Tensor:
+        """Encode the cells of an image.
+
+        Args:
+            query (Tensor): Shape (B, N, D).
+            query_pos (Tensor): Positions, shape (B, N, D).
+            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
+                where a cell is padding.
+            attn_mask (Tensor, optional): Bool of shape (N, N), True where a
+                cell must not see another.
+
+        Returns:
+            Tensor: Shape (B, N, D).
+        """
+        for layer in self.layers:
+            query = _run(self.with_cp, partial(layer, attn_mask=attn_mask),
+                         query, query_pos, key_padding_mask)
+        return query
 
 
 class INTRDecoderLayer(DetrTransformerDecoderLayer):
@@ -83,7 +124,7 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
 
     def forward(
         self,
-        query: Tensor,
+        query: Optional[Tensor],
         memory: Tensor,
         query_pos: Tensor,
         key_padding_mask: Optional[Tensor] = None,
@@ -91,7 +132,8 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
         """Let the classes see each other, then the image.
 
         Args:
-            query (Tensor): Shape (B, C, D).
+            query (Tensor, optional): Shape (B, C, D). None stands for zeros,
+                the start of the decoding.
             memory (Tensor): The encoded image, shape (B, N, D).
             query_pos (Tensor): The class queries, shape (B, C, D).
             key_padding_mask (Tensor, optional): Bool of shape (B, N), True
@@ -102,7 +144,13 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
             queries (B, C, D) as they entered the cross-attention, from which
             its weights can be computed.
         """
-        query = self.self_attn(query, query_pos=query_pos, key_pos=query_pos)
+        if query is None and not self.training:
+            query = self.self_attn.start(query_pos)
+        else:
+            if query is None:
+                query = torch.zeros_like(query_pos)
+            query = self.self_attn(
+                query, query_pos=query_pos, key_pos=query_pos)
         attending = self.norms[0](query)
         query = self.cross_attn(
             attending,
@@ -125,7 +173,20 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
 
 
 class INTRTransformerDecoder(DetrTransformerDecoder):
-    """mmdet's DETR decoder made of :class:`INTRDecoderLayer`."""
+    """mmdet's DETR decoder made of :class:`INTRDecoderLayer`.
+
+    Args:
+        num_layers (int): Number of layers.
+        layer_cfg (dict): Of :func:`detr_layer_cfg`.
+        with_cp (bool): See :class:`INTRTransformerEncoder`. Defaults to False.
+    """
+
+    def __init__(self,
+                 num_layers: int,
+                 layer_cfg: dict,
+                 with_cp: bool = False) -> None:
+        super().__init__(num_layers, layer_cfg)
+        self.with_cp = with_cp
 
     def _init_layers(self) -> None:
         self.layers = ModuleList(
@@ -135,7 +196,7 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
                                           self.embed_dims)[1]
 
     def forward(self,
-                query: Tensor,
+                query: Optional[Tensor],
                 memory: Tensor,
                 query_pos: Tensor,
                 key_padding_mask: Optional[Tensor] = None,
@@ -143,7 +204,8 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
         """Decode all class queries.
 
         Args:
-            query (Tensor): Start of the decoding, shape (B, C, D).
+            query (Tensor, optional): Start of the decoding, shape (B, C, D);
+                None stands for zeros.
             memory (Tensor): The encoded image, shape (B, N, D).
             query_pos (Tensor): The class queries, shape (B, C, D).
             key_padding_mask (Tensor, optional): Bool of shape (B, N), True
@@ -161,8 +223,14 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
                              f'{self.num_layers} layers.')
         asked = layer % self.num_layers
         for index, decoder_layer in enumerate(self.layers):
-            query, entered = decoder_layer(query, memory, query_pos,
-                                           key_padding_mask)
+            query, entered = _run(self.with_cp, decoder_layer, query, memory,
+                                  query_pos, key_padding_mask)
             if index == asked:
                 attending = entered
         return self.post_norm(query), attending
+
+
+def _run(with_cp: bool, layer: Callable, *args):
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(layer, *args, use_reentrant=False)
+    return layer(*args)

@@ -31,6 +31,9 @@ class INTREncoder(BaseModule):
             side, rows and columns alike. What it encodes then comes from
             near its own place, so that attention to it points there.
             Defaults to None, the whole image, as in the paper.
+        with_cp (bool): Whether to compute the layers again in the backward
+            pass instead of keeping what they computed, which saves memory in
+            training. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -42,6 +45,7 @@ class INTREncoder(BaseModule):
                  feedforward_channels: int = 2048,
                  dropout: float = 0.1,
                  window_radius: Optional[int] = None,
+                 with_cp: bool = False,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if embed_dims % 4:
@@ -62,7 +66,7 @@ class INTREncoder(BaseModule):
             self.encoder = INTRTransformerEncoder(
                 num_layers,
                 detr_layer_cfg(embed_dims, num_heads, feedforward_channels,
-                               dropout, ('self_attn_cfg', )))
+                               dropout, ('self_attn_cfg', )), with_cp)
 
     def init_weights(self) -> None:
         """Xavier for the encoder's matrices, as DETR."""
