@@ -4,6 +4,7 @@ import argparse
 import os
 import os.path as osp
 
+import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -26,7 +27,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='enable automatic-mixed-precision training, in bfloat16 on CPUs')
+        help='enable automatic-mixed-precision training, in bfloat16 where it '
+        'is supported')
     parser.add_argument(
         '--no-validate',
         action='store_true',
@@ -78,7 +80,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = osp.join('./work_dirs', name)
 
     if args.amp:
-        if get_device() == 'cpu':
+        # GPUs have bfloat16 since Ampere
+        if get_device() == 'cpu' or (torch.cuda.is_available()
+                                     and torch.cuda.get_device_capability()
+                                     >= (8, 0)):
             cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
         else:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'

@@ -8,6 +8,7 @@ _base_ = [
     './default_runtime.py',
 ]
 
+efficient_conv_bn_eval = None
 model = dict(backbone=None, neck=dict(num_layers=3), head=dict(num_layers=3))
 
 default_hooks = dict(

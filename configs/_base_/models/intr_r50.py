@@ -25,3 +25,6 @@ model = dict(
         feedforward_channels=2048,
         dropout=0.1,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+
+# In training, too, convolutions take up the frozen BN behind them.
+efficient_conv_bn_eval = ['backbone']

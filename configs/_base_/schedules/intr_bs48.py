@@ -1,6 +1,6 @@
 # Schedule of the official code, for 4 GPUs of 12 images each.
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=5e-5, weight_decay=1e-6),
+    optimizer=dict(type='FusedAdamW', lr=5e-5, weight_decay=1e-6),
     # the backbone learns at 1e-5
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.2))),
     clip_grad=dict(max_norm=0.1, norm_type=2),

@@ -1,0 +1,22 @@
+import torch
+from mmengine.utils import digit_version
+from mmpretrain.registry import OPTIMIZERS
+
+
+@OPTIMIZERS.register_module()
+class FusedAdamW(torch.optim.AdamW):
+    """AdamW in one kernel, where PyTorch has it.
+
+    That is on GPUs, and on CPUs since PyTorch 2.4; elsewhere it is AdamW.
+
+    Args:
+        params (Iterable): Parameters, or groups of them.
+        **kwargs: Those of :class:`torch.optim.AdamW` but ``fused``.
+    """
+
+    def __init__(self, params, **kwargs) -> None:
+        super().__init__(params, **kwargs)
+        on_gpu = all(parameter.is_cuda for group in self.param_groups
+                     for parameter in group['params'])
+        if on_gpu or digit_version(torch.__version__) >= digit_version('2.4'):
+            super().__init__(self.param_groups, fused=True)

@@ -1,0 +1,160 @@
+"""The faster copy of a model predicts what the model does."""
+import shutil
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from intr_mm.engine import FastInferenceHook, optimize_for_inference
+from ..tiny import build_runner
+
+DIMS = dict(embed_dims=16, num_heads=2, feedforward_channels=32, num_layers=2)
+
+
+def build(classifier='INTRClassifier', norms=True):
+    torch.manual_seed(0)
+    head = dict(type='INTRHead', num_classes=6, **DIMS)
+    neck = dict(type='INTREncoder', in_channels=512, **DIMS)
+    if classifier == 'ImageClassifier':
+        neck, head = None, dict(head, in_channels=512)
+    model = MODELS.build(
+        dict(
+            type=classifier,
+            backbone=dict(type='ResNet', depth=18),
+            neck=neck,
+            head=head))
+    model.init_weights()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for value in (norm.running_var, norm.weight.data):
+                value.uniform_(.8, 1.2)
+            norm.running_mean.normal_(0, .1)
+    return model.eval()
+
+
+@torch.no_grad()
+def logits(model, *size):
+    torch.manual_seed(1)
+    return model(torch.randn(*size))
+
+
+@pytest.mark.parametrize('classifier', ['INTRClassifier', 'ImageClassifier'])
+@pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-5),
+                                              ('bfloat16', 5e-2)])
+def test_copy_predicts_the_same(classifier, dtype, tolerance):
+    model = build(classifier)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = logits(model, 3, 3, 64, 96)
+    fast = optimize_for_inference(model, dtype)
+    found = logits(fast, 3, 3, 64, 96)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=tolerance * expected.abs().max())
+    assert type(fast) is type(model) and not fast.training
+    norms = [
+        module for module in fast.backbone.modules()
+        if isinstance(module, nn.BatchNorm2d)
+    ]
+    assert norms == []
+    weight = fast.backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert str(weight.dtype) == f'torch.{dtype}'
+    assert fast.head.decoder.layers[0].norms[0].weight.dtype == weight.dtype
+    # the original is as it was
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key])
+    torch.testing.assert_close(
+        logits(model, 3, 3, 64, 96), expected, rtol=0, atol=0)
+
+
+def test_attention_of_the_copy():
+    model = build()
+    images = torch.randn(2, 3, 64, 96)
+    expected = model.get_attention(images, classes=[0, 5])
+    found = optimize_for_inference(model).get_attention(images, classes=[0, 5])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.sum((-2, -1)), torch.ones(2, 2, 2))
+    torch.testing.assert_close(found, expected, rtol=.1, atol=1e-3)
+
+
+def test_norms_that_do_more_are_kept():
+
+    class NormAct(nn.BatchNorm2d):
+
+        def forward(self, x):
+            return super().forward(x).relu()
+
+    model = build('ImageClassifier')
+    norm = NormAct(64)
+    model.backbone.bn1 = norm.eval()
+    expected = logits(model, 2, 3, 64, 64)
+    fast = optimize_for_inference(model, 'float32')
+    torch.testing.assert_close(
+        logits(fast, 2, 3, 64, 64), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_after_training_with_folded_norms():
+    """mmengine puts another forward pass in the backbone's place."""
+    from mmengine.model.efficient_conv_bn_eval import \
+        turn_on_efficient_conv_bn_eval
+    model = build()
+    expected = logits(model, 1, 3, 64, 64)
+    turn_on_efficient_conv_bn_eval(model, ['backbone'])
+    torch.testing.assert_close(
+        logits(optimize_for_inference(model, 'float32'), 1, 3, 64, 64),
+        expected,
+        rtol=1e-4,
+        atol=1e-5)
+
+
+def test_unknown_type():
+    with pytest.raises(ValueError, match="dtype='int8' is not known: use one"):
+        optimize_for_inference(build(), 'int8')
+
+
+@pytest.mark.skipif(
+    shutil.which('g++') is None, reason='a CPU needs g++ to compile for')
+def test_compiled_for_images_of_any_size(monkeypatch):
+    from torch._inductor import config
+    monkeypatch.setattr(config, 'freezing', False)
+    torch._dynamo.reset()
+    model = build('ImageClassifier')
+    model.backbone.layer2 = model.backbone.layer3 = nn.Identity()
+    model.backbone.layer4 = nn.Conv2d(64, 512, 1)
+    fast = optimize_for_inference(model, 'float32', compile=True)
+    for size in ((2, 3, 64, 96), (2, 3, 80, 64), (3, 3, 96, 96)):
+        torch.testing.assert_close(
+            logits(fast, *size), logits(model, *size), rtol=1e-4, atol=1e-4)
+    torch._dynamo.reset()
+
+
+def test_hook_lends_the_copy_to_the_test(images, tmp_path, monkeypatch):
+    tests = []
+    for hooks in ([], [dict(type='FastInferenceHook')]):
+        runner = build_runner(images, tmp_path, custom_hooks=hooks)
+        model = runner.model
+        types, scores = set(), []
+
+        def note(data_batch, data_samples):
+            types.add(runner.model.backbone.conv1.weight.dtype)
+            scores.extend(sample['pred_score'] for sample in data_samples)
+
+        metric = runner.test_loop.evaluator.metrics[0]
+        monkeypatch.setattr(metric, 'process', note)
+        monkeypatch.setattr(metric, 'evaluate', lambda size: {})
+        runner.test()
+        assert runner.model is model
+        tests.append((types, torch.stack(scores)))
+    (types, scores), (fast_types, fast_scores) = tests
+    assert types == {torch.float32} and fast_types == {torch.bfloat16}
+    torch.testing.assert_close(fast_scores, scores, rtol=0, atol=.02)
+
+
+def test_hook_runs_after_the_metrics_got_the_model(images, tmp_path):
+    runner = build_runner(
+        images, tmp_path, custom_hooks=[dict(type='FastInferenceHook')])
+    names = [type(hook).__name__ for hook in runner.hooks]
+    assert names.index('FastInferenceHook') > names.index('PrepareMetricsHook')
+    assert isinstance(runner.hooks[names.index('FastInferenceHook')],
+                      FastInferenceHook)
