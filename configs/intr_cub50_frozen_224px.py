@@ -109,7 +109,7 @@ val_dataloader = dict(
         split='test',
         metainfo=dict(classes=classes),
         pipeline=[*test_pipeline, dict(type='PackInputs')]),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+    sampler=dict(type='AspectRatioSampler', shuffle=False))
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 
 # The test also asks whether attention peaks on the annotated parts.
@@ -129,7 +129,7 @@ test_dataloader = dict(
                 meta_keys=('sample_idx', 'img_path', 'ori_shape', 'img_shape',
                            'scale_factor', 'flip', 'part_points', 'bbox')),
         ]),
-    sampler=dict(type='DefaultSampler', shuffle=False))
+    sampler=dict(type='AspectRatioSampler', shuffle=False))
 test_evaluator = [
     dict(type='Accuracy', topk=(1, 5)),
     dict(type='PartPointing', stride=16),

@@ -8,12 +8,12 @@ from copy import deepcopy
 import mmengine
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
                             merge_options, setup_cpu_distributed)
+from intr_mm.evaluation import OrderedDumpResults
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,6 +37,17 @@ def parse_args() -> argparse.Namespace:
         '--amp',
         action='store_true',
         help='enable automatic-mixed-precision test')
+    parser.add_argument(
+        '--fast',
+        nargs='?',
+        const='bfloat16',
+        choices=['float32', 'bfloat16', 'float16'],
+        help='test a copy of the model that is made faster, in bfloat16 if '
+        'no type is given')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='let `--fast` compile the backbone, for long tests')
     parser.add_argument(
         '--show-dir', help='directory where the predictions are drawn to')
     parser.add_argument(
@@ -70,6 +81,8 @@ def parse_args() -> argparse.Namespace:
         help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
+    if args.compile and args.fast is None:
+        parser.error('--compile needs --fast')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -91,6 +104,15 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
     if args.amp:
         cfg.test_cfg.fp16 = True
+
+    if args.fast is not None:
+        cfg.custom_hooks = [
+            *cfg.get('custom_hooks', []),
+            dict(
+                type='FastInferenceHook',
+                dtype=args.fast,
+                compile=args.compile)
+        ]
 
     if args.show or args.show_dir is not None:
         cfg.default_hooks.setdefault('visualization',
@@ -144,7 +166,7 @@ def main() -> None:
 
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(
-            DumpResults(out_file_path=args.out))
+            OrderedDumpResults(out_file_path=args.out))
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and runner.rank == 0:
         mmengine.dump(metrics, args.out)

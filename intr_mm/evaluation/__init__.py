@@ -6,6 +6,7 @@ from .explanation_metric import ExplanationMetric
 from .head_diversity import HeadDiversity
 from .head_selection import HeadSelection, select_heads
 from .insertion_deletion import InsertionDeletion
+from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
 from .pointing_game import PointingGame
 from .pointing_metric import PointingMetric
@@ -15,7 +16,7 @@ from .temperature import calibration, fit_temperature, temper
 __all__ = [
     'CalibrationError', 'ClassDistinctness', 'CounterfactualFlips',
     'EvenAttention', 'ExplanationMetric', 'HeadDiversity', 'HeadSelection',
-    'InsertionDeletion', 'PartPointing', 'PointingGame', 'PointingMetric',
-    'RegionBlanking', 'calibration', 'fit_temperature', 'select_heads',
-    'temper'
+    'InsertionDeletion', 'OrderedDumpResults', 'PartPointing', 'PointingGame',
+    'PointingMetric', 'RegionBlanking', 'calibration', 'fit_temperature',
+    'select_heads', 'temper'
 ]

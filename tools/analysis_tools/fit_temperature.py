@@ -61,7 +61,8 @@ def predict(cfg: Config, split: str) -> tuple:
         cfg.work_dir = folder
         # Runners of one name and second share a visualizer, and its folder.
         cfg.experiment_name = os.path.basename(folder)
-        cfg.test_evaluator = dict(type='DumpResults', out_file_path=path)
+        cfg.test_evaluator = dict(
+            type='OrderedDumpResults', out_file_path=path)
         Runner.from_cfg(cfg).test()
         predictions = mmengine.load(path)
     return (torch.stack([p['pred_score'] for p in predictions]),

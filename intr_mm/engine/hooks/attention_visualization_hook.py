@@ -208,8 +208,10 @@ def _sample_indices(dataloader: DataLoader, batch_idx: int,
     to give each process as many; the repeated ones lie past the end.
     """
     rank, world_size = get_dist_info()
+    # that of AspectRatioSampler
+    order = getattr(dataloader.sampler, 'order',
+                    range(len(dataloader.dataset)))
     for i in range(batch_size):
-        place = batch_idx * dataloader.batch_size + i
-        index = place * world_size + rank
-        if index < len(dataloader.dataset):
-            yield i, index
+        place = (batch_idx * dataloader.batch_size + i) * world_size + rank
+        if place < len(order):
+            yield i, order[place]

@@ -1,0 +1,43 @@
+import logging
+from typing import List
+
+from mmengine.evaluator import DumpResults
+from mmengine.logging import print_log
+from mmpretrain.registry import METRICS
+
+
+@METRICS.register_module()
+class OrderedDumpResults(DumpResults):
+    """Dump predictions in the order of the dataset, whatever the sampler's.
+
+    They are sorted by ``sample_idx``, which ``PackInputs`` passes on unless
+    its ``meta_keys`` leave it out. Where it is missing, or several samples
+    share one as in a ``ConcatDataset``, the order in which they were drawn
+    stays, and a warning says so.
+
+    Args:
+        out_file_path (str): File to write, ``*.pkl`` or ``*.pickle``.
+        **kwargs: Other arguments of :class:`mmengine.evaluator.DumpResults`.
+    """
+
+    def compute_metrics(self, results: List[dict]) -> dict:
+        """Write the predictions.
+
+        Args:
+            results (list[dict]): One for each sample.
+
+        Returns:
+            dict: Empty, there is nothing to report.
+        """
+        indices = [result.get('sample_idx') for result in results]
+        if None not in indices and len(set(indices)) == len(indices):
+            results = sorted(results, key=lambda result: result['sample_idx'])
+        else:
+            print_log(
+                f"'{self.out_file_path}' holds predictions in the order of "
+                "the sampler, as their 'sample_idx' is missing or not unique: "
+                'list it in the meta_keys of PackInputs, and evaluate '
+                'datasets one by one.',
+                logger='current',
+                level=logging.WARNING)
+        return super().compute_metrics(results)
