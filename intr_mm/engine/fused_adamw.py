@@ -16,7 +16,6 @@ class FusedAdamW(torch.optim.AdamW):
 
     def __init__(self, params, **kwargs) -> None:
         super().__init__(params, **kwargs)
-        on_gpu = all(parameter.is_cuda for group in self.param_groups
-                     for parameter in group['params'])
-        if on_gpu or digit_version(torch.__version__) >= digit_version('2.4'):
-            super().__init__(self.param_groups, fused=True)
+        on_cpus = digit_version(torch.__version__) >= digit_version('2.4')
+        for group in self.param_groups:
+            group['fused'] = on_cpus or all(p.is_cuda for p in group['params'])
