@@ -1,6 +1,11 @@
 from .cub_parts import CUBParts
+from .detr_augment import DETRAugment
 from .loading import LoadIntactImage
 from .ring_species import RingSpecies
+from .samplers import AspectRatioSampler
 from .stanford_dogs import StanfordDogs
 
-__all__ = ['CUBParts', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs']
+__all__ = [
+    'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'LoadIntactImage',
+    'RingSpecies', 'StanfordDogs'
+]

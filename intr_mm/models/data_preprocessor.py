@@ -1,6 +1,10 @@
+from typing import List
+
+import torch
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from torch import Tensor
 
 
 @MODELS.register_module()
@@ -13,9 +17,16 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
     ``batch_input_shape``, those of the padded batch (mmdet's names).
 
     Args:
-        *args, **kwargs: Those of
-            :class:`mmpretrain.models.ClsDataPreprocessor`.
+        **kwargs: Those of :class:`mmpretrain.models.ClsDataPreprocessor`.
     """
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        # What is left to do on a batch that is normalised already.
+        rest = ('to_onehot', 'num_classes', 'batch_augments')
+        self._rest = ClsDataPreprocessor(
+            **{key: kwargs[key]
+               for key in rest if key in kwargs})
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, pad, and record the sizes.
@@ -37,9 +48,36 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
         samples = data.get('data_samples')
         if samples is None:
             samples = [DataSample() for _ in shapes]
-        out = super().forward(dict(data, data_samples=samples), training)
+        batch = self._stack(self.cast_data(data['inputs']))
+        out = self._rest(
+            dict(data, inputs=batch, data_samples=samples), training)
         batch_input_shape = tuple(out['inputs'].shape[-2:])
         for sample, shape in zip(out['data_samples'], shapes):
             sample.set_metainfo(
                 dict(img_shape=shape, batch_input_shape=batch_input_shape))
         return out
+
+    def _stack(self, images: List[Tensor]) -> Tensor:
+        # Written into the batch and normalised there: mmpretrain makes six
+        # copies of an image on the way.
+        divisor = self.pad_size_divisor
+        height, width = (-(-max(edges) // divisor) * divisor
+                         for edges in zip(*(i.shape[-2:] for i in images)))
+        channels = images[0].shape[0]
+        batch = torch.empty((len(images), channels, height, width),
+                            device=self.device)
+        for image, out in zip(images, batch):
+            h, w = image.shape[-2:]
+            out[:, h:] = self.pad_value
+            out[:, :h, w:] = self.pad_value
+            out = out[:, :h, :w]
+            planes = image.unbind()
+            if self.to_rgb and channels == 3:
+                planes = planes[::-1]
+            # One plane at a time stays in the cache.
+            for i, (plane, target) in enumerate(zip(planes, out)):
+                target.copy_(plane)
+                if self._enable_normalize:
+                    target.sub_(self.mean[i % len(self.mean)])
+                    target.div_(self.std[i % len(self.std)])
+        return batch

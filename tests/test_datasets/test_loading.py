@@ -39,11 +39,17 @@ def test_whole_image_is_what_opencv_reads(folder):
     assert difference.max() <= 2
 
 
+@pytest.mark.parametrize('backend', ['pillow', 'torchvision'])
 @pytest.mark.parametrize('name', ['3.jpg', '4.jpg', '5.jpg', 'missing.jpg'])
-def test_evaluation_stops_at_a_damaged_image(folder, name):
+def test_evaluation_stops_at_a_damaged_image(folder, name, backend):
     message = f"Image '{folder}/{name}' cannot be read .*: replace the file"
     with pytest.raises(OSError, match=message):
-        load(folder / name)
+        load(folder / name, imdecode_backend=backend)
+
+
+def test_evaluation_stops_where_opencv_finds_no_image(folder):
+    with pytest.raises(OSError, match=r'\(it holds no image\): replace'):
+        load(folder / '4.jpg', imdecode_backend='cv2')
 
 
 @pytest.mark.parametrize('num_workers', [0, 2])

@@ -9,41 +9,20 @@ data_preprocessor = dict(
     to_rgb=True,
 )
 
-# DETR resizes with Pillow's antialiased bilinear filter.
-resize = dict(keep_ratio=True, backend='pillow')
-multi_scale = dict(
-    type='RandomChoiceResize',
-    scales=[(1333, short) for short in range(480, 801, 32)],
-    resize_type='Resize',
-    **resize)
-
+# The flip and the multi-scale crop of DETR.
 train_pipeline = [
-    dict(type='LoadIntactImage', ignore_empty=True),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(
-        type='RandomChoice',
-        transforms=[
-            [multi_scale],
-            [
-                dict(
-                    type='RandomChoiceResize',
-                    # No limit on the longer side, as in DETR.
-                    scales=[(100000, short) for short in (400, 500, 600)],
-                    resize_type='Resize',
-                    **resize),
-                dict(
-                    type='mmdet.RandomCrop',
-                    crop_type='absolute_range',
-                    crop_size=(384, 600)),
-                multi_scale,
-            ],
-        ]),
+        type='LoadIntactImage',
+        imdecode_backend='torchvision',
+        ignore_empty=True),
+    dict(type='DETRAugment'),
     dict(type='PackInputs'),
 ]
 
+# DETR resizes with Pillow's antialiased bilinear filter.
 test_pipeline = [
     dict(type='LoadIntactImage'),
-    dict(type='Resize', scale=(1333, 800), **resize),
+    dict(type='Resize', scale=(1333, 800), keep_ratio=True, backend='pillow'),
     dict(type='PackInputs'),
 ]
 
@@ -69,7 +48,8 @@ val_dataloader = dict(
         data_root=data_root,
         split='test',
         pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    # images of like shape share a batch, which needs little padding
+    sampler=dict(type='AspectRatioSampler', shuffle=False),
 )
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 
