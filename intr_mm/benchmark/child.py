@@ -1,0 +1,167 @@
+"""Processes that hold one implementation each, and do as they are told."""
+import gc
+import logging
+import multiprocessing
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+
+from .case import Case
+from .memory import measure_memory, prefer_to_be_killed
+from .peak import matrix_peak, synchronize
+
+_SECONDS_TO_END = 30
+
+
+class ChildFailed(RuntimeError):
+    """A child ran out of memory or was killed."""
+
+
+class Child:
+    """A process with an implementation.
+
+    Args:
+        name (str): Name for messages.
+        build (Callable): Builds the implementation, in the process.
+        device (str): Where it computes.
+    """
+
+    def __init__(self, name: str, build: Callable[[], Any],
+                 device: str) -> None:
+        self.name = name
+        context = multiprocessing.get_context('spawn')
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_main, args=(theirs, build, device), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, method: str, *args: Any) -> Any:
+        """Call a method of the :class:`Worker` in the process.
+
+        Args:
+            method (str): Its name.
+            *args: Its arguments.
+
+        Returns:
+            Any: What it gives.
+
+        Raises:
+            ChildFailed: Memory did not suffice, or the process was killed.
+            RuntimeError: Any other error, with the process's traceback.
+        """
+        try:
+            self._connection.send((method, args))
+            kind, value = self._connection.recv()
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise ChildFailed('killed, probably out of memory (exit code '
+                              f'{self._process.exitcode})') from error
+        if kind == 'memory':
+            raise ChildFailed('out of memory')
+        if kind == 'error':
+            raise RuntimeError(f'{self.name} failed:\n{value}')
+        return value
+
+    def close(self) -> None:
+        """End the process, which stops to answer once nobody asks."""
+        self._connection.close()
+        self._process.join(_SECONDS_TO_END)
+        self._process.terminate()
+
+
+class Worker:
+    """What runs in a child.
+
+    Args:
+        implementation (Any): Its methods prepare operations on a case.
+        device (str): Where it computes.
+    """
+
+    def __init__(self, implementation: Any, device: str) -> None:
+        self.implementation = implementation
+        self.device = device
+        self._runs: Dict[str, Callable] = {}
+        self._outputs: Dict[str, Any] = {}
+
+    def prepare(self, case: Case, operations: List[str]) -> None:
+        """Prepare operations on a case, instead of those before."""
+        self._runs, self._outputs = {}, {}
+        gc.collect()
+        torch.set_num_threads(case.threads)
+        for operation in operations:
+            prepare = getattr(self.implementation, operation)
+            self._runs[operation], self._outputs[operation] = prepare(case)
+
+    def run(self, operation: str) -> float:
+        """Run an operation once and give the seconds it took."""
+        synchronize(self.device)
+        start = time.perf_counter()
+        result = self._runs[operation]()
+        synchronize(self.device)
+        seconds = time.perf_counter() - start
+        if result is not None:
+            self._outputs[operation] = result
+        return seconds
+
+    def memory(self, operation: str) -> Optional[Tuple[float, float]]:
+        """Run an operation once and give its memory; see
+        :func:`measure_memory`."""
+        run = self._runs[operation]
+        # the official code drops gradients within a step, mmengine after it
+        released = sum(
+            parameter.grad.nbytes for parameter in run.model.parameters()
+            if parameter.grad is not None) if hasattr(run, 'model') else 0
+        return measure_memory(run, self.device, released)
+
+    def matrix_peak(self, threads: int) -> Dict[str, float]:
+        """See :func:`matrix_peak`."""
+        return matrix_peak(self.device, threads)
+
+    def output(self, operation: str) -> Optional[np.ndarray]:
+        """The output of the last run, or the loss, in float32."""
+        output = self._outputs[operation]
+        return None if output is None else output.float().cpu().numpy()
+
+
+def _main(connection: Connection, build: Callable[[], Any],
+          device: str) -> None:
+    logging.disable(logging.WARNING)  # mmengine names each parameter's rate
+    # float32 is to mean float32 for all, on GPUs too
+    torch.backends.cudnn.allow_tf32 = False
+    prefer_to_be_killed()
+    serve(connection, build, device)
+
+
+def serve(connection: Connection, build: Callable[[], Any],
+          device: str) -> None:
+    """Answer until the parent ends the process.
+
+    Args:
+        connection (Connection): To the parent.
+        build (Callable): Builds the implementation.
+        device (str): Where it computes.
+    """
+    worker = None
+    while True:
+        try:
+            method, args = connection.recv()
+        except EOFError:
+            return
+        try:
+            worker = worker or Worker(build(), device)
+            connection.send(('ok', getattr(worker, method)(*args)))
+        except Exception as error:
+            kind = 'memory' if _is_memory_error(error) else 'error'
+            connection.send((kind, traceback.format_exc()))
+
+
+def _is_memory_error(error: Exception) -> bool:
+    return isinstance(
+        error,
+        (MemoryError, torch.cuda.OutOfMemoryError)) or ("can't allocate memory"
+                                                        in str(error))

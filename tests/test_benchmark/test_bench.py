@@ -1,0 +1,58 @@
+from multiprocessing import Pipe
+from threading import Thread
+
+import pytest
+from mmengine.config import Config
+
+from intr_mm.benchmark import Bench, bench
+from intr_mm.benchmark.case import Case, Side
+from intr_mm.benchmark.child import Child, serve
+from ..tiny import CONFIG
+from .conftest import SameProcess
+from .implementations import Faulty, Healthy, Killed
+
+CASE = Case('predict', 3, 1, (32, 32))
+
+
+def test_goes_on_without_those_who_are_killed(monkeypatch, tmp_path,
+                                              same_process):
+
+    def start(name, *args):
+        return (Child if name == 'killed' else SameProcess)(name, *args)
+
+    monkeypatch.setattr(bench, 'Child', start)
+    builders = dict(fp32=Healthy, killed=Killed)
+    sides = [Side(name, 'predict') for name in ('killed', 'fp32')]
+    with Bench(
+            Config.fromfile(CONFIG),
+            builders,
+            tmp_path,
+            'cpu',
+            threads=1,
+            repeat=3) as asked:
+        result = asked.measure(CASE, sides)
+    killed, healthy = result.measurements
+    assert 'exit code 137' in killed.failure and not killed.seconds
+    assert len(healthy.seconds) == 3 and healthy.failure is None
+    assert healthy.output.tolist() == [[0, 1, 2]]
+    assert healthy.share_of_peak == pytest.approx(
+        result.flops / healthy.median_seconds / asked.peaks['float32'])
+    (comparison, ) = result.comparisons
+    assert comparison.speedups == [] and comparison.agreement is None
+
+
+@pytest.mark.parametrize('operation, kind, message', [
+    ('starve', 'memory', 'allocate'),
+    ('fail', 'error', 'ZeroDivisionError'),
+])
+def test_tells_lack_of_memory_from_errors(operation, kind, message):
+    ours, theirs = Pipe()
+    thread = Thread(target=serve, args=(theirs, Faulty, 'cpu'))
+    thread.start()
+    ours.send(('prepare', (CASE, [operation])))
+    assert ours.recv() == ('ok', None)
+    ours.send(('run', (operation, )))
+    answer = ours.recv()
+    ours.close()
+    thread.join()
+    assert answer[0] == kind and message in answer[1]

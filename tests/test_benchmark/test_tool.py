@@ -1,0 +1,98 @@
+"""The tool, beside a stand-in for the official code."""
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..tiny import CONFIG, write_images
+from .official_stub import write_stub
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark.py'
+SMALL = [
+    '--img-size', '48', '64', '--train-img-size', '48', '48',
+    '--classes-img-size', '48', '48', '--train-batch-size', '2',
+    '--batch-sizes', '2', '--classes', '3', '--class-counts', '3', '5',
+    '--threads', '1', '--repeat', '2'
+]
+
+
+def run(monkeypatch, *args):
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *map(str, args), *SMALL])
+    runpy.run_path(str(TOOL), run_name='__main__')
+
+
+def test_beside_official(monkeypatch, tmp_path, capsys):
+    config = write_stub(tmp_path, wrong_for=5)
+    write_images(tmp_path / 'images')
+    out, plot = tmp_path / 'out.json', tmp_path / 'plot.png'
+    message = r'float32:\nclasses, 1 x 48x48, C=5: fp32 predict differs'
+    with pytest.raises(SystemExit, match=message):
+        run(monkeypatch, config, '--official', tmp_path, '--works', 'predict',
+            'train', 'classes', 'data', '--modes', 'fp32', '--photos',
+            tmp_path / 'images' / 'train', '--num-photos', 5, '--out', out,
+            '--plot', plot)
+    table = capsys.readouterr().out
+    assert 'official' in table and 'photos' in table
+    assert plot.stat().st_size > 0
+
+    figures = json.loads(out.read_text())
+    assert figures['machine']['threads'] == 1
+    assert figures['matrix_peak_flops_per_second']['float32'] > 1e6
+    works = [case['case']['work'] for case in figures['cases']]
+    assert works == ['predict', 'train', 'classes', 'classes', 'data']
+    for case in figures['cases']:
+        (comparison, ) = case['comparisons']
+        assert len(comparison['speedups']) == 2
+        for side in case['measurements']:
+            assert len(side['seconds']) == 2 and min(side['seconds']) > 0
+            assert side['failure'] is None
+        if case['case']['work'] == 'data':
+            assert case['case']['files'] == 5
+            assert comparison['agreement'] is None
+        else:
+            wrong = case['case']['num_classes'] == 5
+            assert comparison['agreement']['failed'] is wrong
+            assert case['flops'] > 0
+
+
+def test_fast_modes(monkeypatch, tmp_path, same_process):
+    out = tmp_path / 'out.json'
+    run(monkeypatch, CONFIG, '--works', 'predict', 'decoder', '--modes',
+        'fp32', 'fast-fp32', 'fast-bf16', '--no-compile', '--memory-size', 4,
+        5, '--out', out)
+    for case in json.loads(out.read_text())['cases']:
+        exact, low = (pair['agreement'] for pair in case['comparisons'])
+        assert exact['exact'] and not exact['failed']
+        assert not low['exact'] and exact['excess'] < low['excess'] < 0.1
+
+
+def test_ours_alone(monkeypatch, tmp_path, same_process):
+    out = tmp_path / 'out.json'
+    run(monkeypatch, CONFIG, '--works', 'decoder', 'explain', 'train-classes',
+        '--modes', 'fp32', '--memory-size', 4, 5, '--out', out)
+    cases = json.loads(out.read_text())['cases']
+    sides = [[side['side']['operation'] for side in case['measurements']]
+             for case in cases]
+    assert sides == [['decode']] * 2 + [['explain', 'scores']
+                                        ] + [['train']] * 2
+    explained = cases[2]['comparisons'][0]
+    assert explained['agreement']['difference'] == 0
+
+
+@pytest.mark.parametrize('config, folder, message', [
+    (CONFIG, 'nowhere', 'has no models/intr.py: name a checkout'),
+    (CONFIG, '', 'leave --official out'),
+])
+def test_refuses_in_one_sentence(monkeypatch, tmp_path, config, folder,
+                                 message):
+    write_stub(tmp_path, wrong_for=5)
+    with pytest.raises(SystemExit, match=message):
+        run(monkeypatch, config, '--official', tmp_path / folder, '--works',
+            'predict')
+
+
+def test_refuses_a_folder_without_photos(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match='holds no class folders'):
+        run(monkeypatch, CONFIG, '--works', 'data', '--photos', tmp_path)
