@@ -86,7 +86,8 @@ def test_wheel_requires_no_mm_package_and_no_torch(wheel):
     ]
     always = [line for line in required if 'extra ==' not in line]
     assert sorted(line.split()[1] for line in always) == [
-        'matplotlib', 'numpy', 'safetensors'
+        'matplotlib', 'numpy', 'pillow', 'safetensors', 'scipy',
+        'terminaltables'
     ]
     for extra, package in (('mim', 'mmpretrain'), ('onedl',
                                                    'onedl-mmpretrain')):

@@ -77,7 +77,7 @@ class OfficialINTR:
         args = official_args(self.cfg, case.num_classes, self.device)
         model = build_model(Namespace(**args))[0]
         weights = weights_file(self.weights, case.num_classes, official=True)
-        model.load_state_dict(torch.load(weights))
+        model.load_state_dict(torch.load(weights, weights_only=True))
         return model.to(self.device)
 
     def _images(self, case: Case):

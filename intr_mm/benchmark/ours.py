@@ -114,7 +114,8 @@ class OurINTR:
         model = build_model(self.cfg, case.num_classes)
         model.load_state_dict(
             torch.load(
-                weights_file(self.weights, case.num_classes, official=False)))
+                weights_file(self.weights, case.num_classes, official=False),
+                weights_only=True))
         return model
 
     def _images(self, case: Case) -> Tensor:

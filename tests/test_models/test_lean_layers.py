@@ -5,6 +5,7 @@ import torch
 from intr_mm.models.layers import (INTRTransformerDecoder,
                                    INTRTransformerEncoder, attention,
                                    detr_layer_cfg)
+from intr_mm.models.layers.dropout import Dropout, dropout
 
 ATTENTIONS = ('self_attn_cfg', 'cross_attn_cfg')
 
@@ -46,21 +47,22 @@ def test_zeros_need_no_attention_among_them():
 
 @pytest.mark.parametrize('max_weights', [1, 45, 200])
 def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
-    # as good as none, but the path of dropout
-    layers = decoder(dropout=1e-9).train()
-    expected = run(layers)
+    """They and their gradients are those of fused attention."""
+    expected = run(decoder().train())
     monkeypatch.setattr(attention, 'MAX_WEIGHTS', max_weights)
-    fused = torch.nn.functional.scaled_dot_product_attention
-    rows = []
+    sizes = []
 
-    def count(query, key, *args, **kwargs):
-        rows.append(query.shape[:3].numel() * key.size(2))
-        return fused(query, key, *args, **kwargs)
+    def keep_all(weights, p):
+        sizes.append(weights.numel())
+        return weights
 
-    monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
-                        count)
+    monkeypatch.setattr(attention, 'dropout', keep_all)
+    layers = decoder(dropout=1e-9).train()
+    for module in layers.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.eval()
     torch.testing.assert_close(run(layers), expected)
-    assert max(rows) <= max(max_weights, 3 * 2 * 10) < 3 * 2 * 7 * 7
+    assert max(sizes) <= max(max_weights, 3 * 2 * 10) < 3 * 2 * 7 * 7
 
 
 def test_pieces_drop_out(monkeypatch):
@@ -73,16 +75,51 @@ def test_pieces_drop_out(monkeypatch):
 
 
 def test_mask_of_places_in_pieces(monkeypatch):
-    layer = decoder(dropout=1e-9).layers[0].self_attn.train()
+    layer = decoder(dropout=1e-9).layers[0].self_attn
     torch.manual_seed(1)
     tokens = torch.randn(2, 9, 16).double()
     mask = torch.rand(9, 9) > .5
     padding = torch.zeros(2, 9, dtype=torch.bool)
     padding[1, 7:] = True
-    expected = layer(tokens, attn_mask=mask, key_padding_mask=padding)
-    monkeypatch.setattr(attention, 'MAX_WEIGHTS', 80)
-    torch.testing.assert_close(
-        layer(tokens, attn_mask=mask, key_padding_mask=padding), expected)
+    masks = dict(attn_mask=mask, key_padding_mask=padding)
+    expected = layer.eval()(tokens, **masks)
+    monkeypatch.setattr(attention, 'dropout', lambda weights, p: weights)
+    for max_weights in (80, 2**20):
+        monkeypatch.setattr(attention, 'MAX_WEIGHTS', max_weights)
+        layer.train()
+        layer.dropout_layer.eval()
+        torch.testing.assert_close(layer(tokens, **masks), expected)
+
+
+@pytest.mark.parametrize('p', [.1, .5])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_dropout_keeps_the_mean(p, dtype):
+    torch.manual_seed(0)
+    x = torch.ones(1001, 333, dtype=dtype, requires_grad=True)
+    out = dropout(x, p)
+    assert out.dtype == dtype
+    # five standard deviations
+    share = (out == 0).float().mean()
+    assert abs(share - p) < 5 * (p * (1 - p) / x.numel())**.5
+    kept = out[out != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)))
+    out.sum().backward()
+    assert torch.equal(x.grad, out)
+    # rows and columns alike
+    for axis in (0, 1):
+        shares = (out == 0).float().mean(axis)
+        assert .8 < shares.std() / (p * (1 - p) / out.size(axis))**.5 < 1.2
+
+
+def test_dropout_of_layers_follows_the_seed():
+    layers = decoder(dropout=.3).train()
+    kinds = {
+        type(module)
+        for module in layers.modules() if isinstance(module, torch.nn.Dropout)
+    }
+    assert kinds == {Dropout}
+    torch.testing.assert_close(run(layers), run(layers), rtol=0, atol=0)
+    assert not torch.equal(run(layers)[0], run(layers.eval())[0])
 
 
 @pytest.mark.parametrize('dropout', [0., .3])

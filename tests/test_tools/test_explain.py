@@ -91,6 +91,8 @@ def test_images_of_a_folder(explain, tmp_path, capsys):
 @pytest.mark.parametrize('flags, message', [
     (('--class', 'Frost Buntin'), 'the closest names are Frost Bunting'),
     (('--img', 'gone.jpg'), "'gone.jpg' is neither an image nor a folder"),
+    (('--layer', -1, 2), '--layer 2 is not there: the decoder has the layers '
+     '0 to 1'),
 ])
 def test_mistakes_end_in_one_sentence(explain, flags, message):
     with pytest.raises(SystemExit) as end:

@@ -72,7 +72,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num', type=int, help='draw the first NUM images only')
     parser.add_argument(
-        '--batch-size', type=int, default=8, help='images in a batch')
+        '--batch-size',
+        type=int,
+        default=1,
+        help='images in a batch, in which the padding of smaller ones changes '
+        'their scores (default: 1)')
     parser.add_argument(
         '--device', help='such as cuda:0 or cpu (default: what there is)')
     parser.add_argument(
@@ -163,6 +167,11 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
+    depth = len(inferencer.model.head.decoder.layers)
+    for layer in args.layer:
+        if not -depth <= layer < depth:
+            raise SystemExit(f'--layer {layer} is not there: the decoder has '
+                             f'the layers 0 to {depth - 1}.')
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     report = None

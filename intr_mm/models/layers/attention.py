@@ -7,6 +7,8 @@ from mmcv.cnn.bricks.transformer import \
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .dropout import dropout
+
 # Attention weights, of all images and heads, that may be held at once where
 # no fused kernel spares them: 64 MiB in float32.
 MAX_WEIGHTS = 2**24
@@ -85,29 +87,31 @@ class MultiheadAttention(MMCVMultiheadAttention):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor,
                 visible: Optional[Tensor]) -> Tensor:
-        """Fused attention (B, heads, Q, D / heads) of projected inputs."""
-        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
-        # refuses under autocast.
-        dropout = self.attn.dropout if self.training else 0.
-        rows = MAX_WEIGHTS // (query.shape[:2].numel() * key.size(2)) or 1
-        if not dropout or query.is_cuda or rows >= query.size(2):
+        """Attention (B, heads, Q, D / heads) of projected inputs."""
+        p = self.attn.dropout if self.training else 0.
+        if not p or query.device.type != 'cpu':
+            # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
+            # refuses under autocast.
             return F.scaled_dot_product_attention(
-                query, key, value, attn_mask=visible, dropout_p=dropout)
-        # CPUs have no fused kernel with dropout: the weights of some queries
-        # at a time, computed again in the backward pass, keep memory linear
-        # in the number of queries.
+                query, key, value, attn_mask=visible, dropout_p=p)
+        # CPUs have no fused kernel with dropout.
+        rows = MAX_WEIGHTS // (query.shape[:2].numel() * key.size(2)) or 1
+        if rows >= query.size(2):
+            return _attend_and_drop(query, key, value, visible, p)
+        # The weights of some queries at a time, computed again in the
+        # backward pass, keep memory linear in the number of queries.
         queries = query.split(rows, dim=2)
         masks = [visible] * len(queries)
-        if visible is not None and visible.size(2) > 1:
-            masks = visible.split(rows, dim=2)
+        if visible is not None and visible.size(-2) > 1:
+            masks = visible.split(rows, dim=-2)
         return torch.cat([
             checkpoint(
-                F.scaled_dot_product_attention,
+                _attend_and_drop,
                 some,
                 key,
                 value,
                 mask,
-                dropout,
+                p,
                 use_reentrant=False) for some, mask in zip(queries, masks)
         ], 2)
 
@@ -168,3 +172,11 @@ class MultiheadAttention(MMCVMultiheadAttention):
             F.linear(x, weight, bias).unflatten(-1, (self.num_heads,
                                                      -1)).transpose(1, 2)
             for x, weight, bias in zip(inputs, weights, biases))
+
+
+def _attend_and_drop(query: Tensor, key: Tensor, value: Tensor,
+                     visible: Optional[Tensor], p: float) -> Tensor:
+    scores = (query * query.size(-1)**-0.5) @ key.transpose(-2, -1)
+    if visible is not None:
+        scores = scores.masked_fill(~visible, float('-inf'))
+    return dropout(scores.softmax(-1), p) @ value

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from .attention import MultiheadAttention
+from .dropout import replace_dropout
 
 
 def detr_layer_cfg(embed_dims: int, num_heads: int, feedforward_channels: int,
@@ -61,6 +62,7 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
     def _init_layers(self) -> None:
         super()._init_layers()
         self.self_attn = MultiheadAttention(**self.self_attn_cfg)
+        replace_dropout(self)
 
 
 class INTRTransformerEncoder(DetrTransformerEncoder):
@@ -121,6 +123,7 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
         super()._init_layers()
         self.self_attn = MultiheadAttention(**self.self_attn_cfg)
         self.cross_attn = MultiheadAttention(**self.cross_attn_cfg)
+        replace_dropout(self)
 
     def forward(
         self,
