@@ -15,7 +15,8 @@ Expected: 71.8 top-1 and 89.3 top-5 are the authors' figures for their
           training.
 Differs:  each test image counts once, whatever the number of processes; mmcv
           rounds the longer side of a resized image where the official code
-          cuts it off (1 pixel at most).
+          cuts it off (1 pixel at most). Training views are resampled once,
+          by OpenCV; ``DETRAugment(backend='pillow')`` has the official filter.
 """
 _base_ = [
     './_base_/models/intr_r50.py',

@@ -1,7 +1,10 @@
 from .backbones import *  # noqa: F401, F403
 from .classifiers import INTRClassifier
 from .data_preprocessor import INTRDataPreprocessor
-from .heads import INTRHead
+from .heads import ApproxINTRHead, INTRHead
 from .necks import INTREncoder
 
-__all__ = ['INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder', 'INTRHead']
+__all__ = [
+    'ApproxINTRHead', 'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder',
+    'INTRHead'
+]

@@ -168,13 +168,14 @@ class INTRHead(ClsHead):
             several queries per class, the map is that of the query that
             decided the class's score.
         """
+        if attention is None:
+            logits = self(feats, padding_mask)
+            return self._get_predictions(logits, data_samples)
+
         memory = self.pre_logits(feats)
-        layer = -1 if attention is None else attention.get('layer', -1)
+        layer = attention.get('layer', -1)
         logits, winners, attending = self._decode(memory, padding_mask, layer)
         results = self._get_predictions(logits, data_samples)
-        if attention is None:
-            return results
-
         labels = None
         if all('gt_label' in sample for sample in results):
             labels = torch.cat([sample.gt_label for sample in results])
@@ -243,12 +244,16 @@ class INTRHead(ClsHead):
             query_pos,
             None if padding_mask is None else padding_mask.flatten(1),
             layer=layer)
-        # The scores may have more digits than the rest of the head.
-        hidden = hidden.to(self.presence_vector.weight.dtype)
-        scores = self.presence_vector(hidden).squeeze(-1)
+        scores = self._score(hidden)
         logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
         classes = torch.arange(self.num_classes, device=best.device)
         return logits, classes * self.queries_per_class + best, attending
+
+    def _score(self, hidden: Tensor) -> Tensor:
+        """Presence (B, Q) of decoded queries (B, Q, D)."""
+        # It may have more digits than the rest of the head.
+        hidden = hidden.to(self.presence_vector.weight.dtype)
+        return self.presence_vector(hidden).squeeze(-1)
 
     def _attention(self, attending: Tensor, memory: Tensor,
                    padding_mask: Optional[Tensor], queries: Tensor,
