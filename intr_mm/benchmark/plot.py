@@ -56,7 +56,7 @@ def _draw(axes: Axes, results: List[Result], field: str, title: str,
     counts = sorted({result.case.num_classes for result in results})
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(LogFormatter())
+    axes.yaxis.set_major_formatter('{x:g}')
     axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
     axes.grid(True, which='both', alpha=0.3)
     if lines:

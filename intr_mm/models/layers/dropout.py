@@ -24,7 +24,8 @@ def dropout(x: Tensor, p: float) -> Tensor:
     drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
     bits = drawn.random_(-2**63, None).view(torch.int16)
     keep = bits[:x.numel()].view(x.shape) >= round(p * 2**16) - 2**15
-    return x * keep.to(x.dtype).mul_(1 / (1 - p))
+    # of which the backward pass keeps one byte for each element
+    return torch.where(keep, x * (1 / (1 - p)), 0.)
 
 
 class Dropout(nn.Dropout):
