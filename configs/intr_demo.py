@@ -33,8 +33,6 @@ feedforward_channels = 256
 
 model = dict(
     type='INTRClassifier',
-    # the figures above were measured so
-    channels_last=False,
     # Stride 8 in all: with 16 the parts of a bird share cells.
     backbone=dict(
         type='TinyResNet',

@@ -23,13 +23,13 @@ SMALL = {
     'default_hooks.checkpoint.interval': 1,
     f'{TRAIN}.num_workers': 0,
     f'{VAL}.num_workers': 0,
+    f'{TRAIN}.dataset.pipeline.1.scales': '[48]',
+    f'{TRAIN}.dataset.pipeline.1.max_size': 80,
     f'{VAL}.dataset.pipeline.1.scale': '(80,48)',
 }
 for part in ('neck', 'head'):
     for name, value in LAYERS.items():
         SMALL[f'model.{part}.{name}'] = value
-for at in ('0.0', '1.0', '1.2'):
-    SMALL[f'{TRAIN}.dataset.pipeline.2.transforms.{at}.scales'] = '[(80,48)]'
 TEST = {
     key.replace(VAL, 'test_dataloader'): value
     for key, value in SMALL.items()

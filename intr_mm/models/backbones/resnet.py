@@ -1,3 +1,4 @@
+import torch
 from mmpretrain.models.backbones import ResNet
 from mmpretrain.registry import MODELS
 from torch import nn
@@ -11,12 +12,17 @@ class TorchvisionResNet(ResNet):
     (``replace_stride_with_dilation``, DETR's DC5), the first block of the
     stage keeps the dilation of the stage before. mmpretrain's and mmdet's
     ResNet dilate it too, which shifts the features of DC5 checkpoints.
-    Without dilation the two are the same.
+    Without dilation the two are the same. The weights lie in memory
+    channels-last, which is faster and computes the same.
 
     Args:
         *args, **kwargs: Those of :class:`mmpretrain.models.ResNet`. DC5 is
             ``strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2)``.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.to(memory_format=torch.channels_last)
 
     def make_res_layer(self, **kwargs) -> nn.Sequential:
         """Build a stage; its first block keeps the old dilation."""

@@ -1,6 +1,5 @@
 from typing import List, Optional, Sequence, Tuple, Union
 
-import torch
 from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
@@ -33,9 +32,6 @@ class INTRClassifier(ImageClassifier):
             them; see :meth:`INTRHead.predict`. Defaults to None.
         data_preprocessor (dict, optional): Config of the preprocessor; its
             type defaults to :class:`INTRDataPreprocessor`.
-        channels_last (bool): Whether the weights of the backbone lie in
-            memory channels-last, which is faster on CPUs, and on GPUs with
-            tensor cores; what they compute is the same. Defaults to True.
         **kwargs: Other arguments of ``ImageClassifier``.
     """
 
@@ -45,7 +41,6 @@ class INTRClassifier(ImageClassifier):
                  head: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
-                 channels_last: bool = True,
                  **kwargs) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
@@ -56,8 +51,6 @@ class INTRClassifier(ImageClassifier):
             head=head,
             data_preprocessor=data_preprocessor,
             **kwargs)
-        if channels_last:
-            self.backbone.to(memory_format=torch.channels_last)
         self.test_cfg = test_cfg or {}
         self._register_load_state_dict_pre_hook(self._take_foreign_weights)
 
