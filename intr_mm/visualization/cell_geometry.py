@@ -38,6 +38,23 @@ class CellGeometry:
 
 
 @contextmanager
+def _plain_backbone(model: nn.Module) -> Iterator[None]:
+    """Have every module of the backbone called, with its hooks: not so where
+    it is compiled, or mmengine put a forward pass of its own there."""
+    backbone = model.backbone
+    model.backbone = getattr(backbone, '_orig_mod', backbone)
+    aside = [(module, vars(module).pop('forward'))
+             for module in model.backbone.modules()
+             if 'forward' in vars(module)]
+    try:
+        yield
+    finally:
+        for module, forward in aside:
+            module.forward = forward
+        model.backbone = backbone
+
+
+@contextmanager
 def trace_cells(model: nn.Module) -> Iterator[Dict[Grid, CellGeometry]]:
     """Follow the cells of every feature grid through forward passes.
 
@@ -76,16 +93,17 @@ def trace_cells(model: nn.Module) -> Iterator[Dict[Grid, CellGeometry]]:
                 'its padding adapts to them.')
         cells[new_grid] = new.pop()
 
-    handles = [model.backbone.register_forward_pre_hook(start)]
-    handles += [
-        module.register_forward_hook(step) for module in model.modules()
-        if isinstance(module, _WINDOWS)
-    ]
-    try:
-        yield cells
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _plain_backbone(model):
+        handles = [model.backbone.register_forward_pre_hook(start)]
+        handles += [
+            module.register_forward_hook(step) for module in model.modules()
+            if isinstance(module, _WINDOWS)
+        ]
+        try:
+            yield cells
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def infer_cell_geometry(

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
+from mmengine.model.efficient_conv_bn_eval import \
+    turn_on_efficient_conv_bn_eval
 from mmpretrain.models import ImageClassifier
 from timm.layers import Conv2dSame
 from torch import nn
@@ -43,6 +45,19 @@ def classifier(backbone, **kwargs):
 def test_stride_and_offset(backbone, stride, offset):
     geometry = infer_cell_geometry(classifier(backbone), (64, 96))
     assert geometry == CellGeometry(stride, offset)
+
+
+def test_backbone_whose_modules_are_not_called():
+    model = classifier(RESNET)
+    turn_on_efficient_conv_bn_eval(model, ['backbone'])
+    forward = model.backbone.forward
+    assert infer_cell_geometry(model, (64, 96)) == CellGeometry(32, 0)
+    assert model.backbone.forward is forward
+
+    model = classifier(RESNET)
+    model.backbone = compiled = torch.compile(model.backbone)
+    assert infer_cell_geometry(model, (64, 96)) == CellGeometry(32, 0)
+    assert model.backbone is compiled
 
 
 @pytest.mark.parametrize('backbone', [SWIN, VIT])
