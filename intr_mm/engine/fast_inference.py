@@ -79,7 +79,8 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
             classifier.head.presence_vector.float()
     if compile:
         if next(backbone.parameters()).device.type == 'cpu':
-            # Lets inductor fuse convolutions of oneDNN with what follows.
+            # Lets inductor fuse convolutions of oneDNN with what follows; a
+            # setting of the process, for models that compile from now on.
             from torch._inductor import config
             config.freezing = True
         backbone = torch.compile(backbone, dynamic=True)
