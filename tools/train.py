@@ -4,14 +4,13 @@ import argparse
 import os
 import os.path as osp
 
-import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+                            merge_options, setup_cpu_distributed, use_amp)
 
 
 def parse_args() -> argparse.Namespace:
@@ -80,14 +79,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.work_dir = osp.join('./work_dirs', name)
 
     if args.amp:
-        # GPUs have bfloat16 since Ampere
-        if get_device() == 'cpu' or (torch.cuda.is_available()
-                                     and torch.cuda.get_device_capability()
-                                     >= (8, 0)):
-            cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-        else:
-            cfg.optim_wrapper.type = 'AmpOptimWrapper'
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        use_amp(cfg.optim_wrapper, get_device())
 
     if args.resume is not None:
         cfg.resume = True

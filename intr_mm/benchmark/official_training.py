@@ -3,8 +3,10 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from .training_step import TrainingStep
 
-class OfficialTrainingStep:
+
+class OfficialTrainingStep(TrainingStep):
     """A step of training in the order of the official code, on one batch.
 
     Args:
@@ -16,7 +18,7 @@ class OfficialTrainingStep:
 
     def __init__(self, recipe: Config, model: nn.Module, images,
                  labels: Tensor) -> None:
-        self.model = model.train()
+        super().__init__(model)
         self.images = images
         self.labels = labels
         self.optimizer = _optimizer(recipe, model)
@@ -24,20 +26,14 @@ class OfficialTrainingStep:
 
     def __call__(self) -> None:
         """Make one step."""
-        loss = self._loss()
+        loss = self.loss()
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.max_norm)
         self.optimizer.step()
 
-    def loss_without_dropout(self) -> Tensor:
-        """The loss () of the batch in eval mode, with gradients recorded."""
-        self.model.eval()
-        loss = self._loss().detach()
-        self.model.train()
-        return loss
-
-    def _loss(self) -> Tensor:
+    def loss(self) -> Tensor:
+        """The loss () of the batch."""
         logits = self.model(self.images)[0]['query_logits']
         return F.cross_entropy(logits, self.labels)
 

@@ -12,8 +12,11 @@ from mmengine.runner.activation_checkpointing import \
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from intr_mm.engine import use_amp
+from .training_step import TrainingStep
 
-class TrainingStep:
+
+class OurTrainingStep(TrainingStep):
     """A step of training as mmengine's runner makes it, on the same batch.
 
     ``activation_checkpointing`` and ``efficient_conv_bn_eval`` of the config
@@ -22,15 +25,15 @@ class TrainingStep:
     Args:
         cfg (Config): Full config, with ``optim_wrapper``.
         model (nn.Module): The model, on its device; it is trained.
-        amp (bool): Whether to train in mixed precision, which is bfloat16 on
-            CPUs.
+        amp (bool): Whether to train in mixed precision, see
+            :func:`intr_mm.engine.use_amp`.
         inputs (Tensor): Normalised images, (B, 3, H, W).
         samples (list[DataSample]): With labels.
     """
 
     def __init__(self, cfg: Config, model: nn.Module, amp: bool,
                  inputs: Tensor, samples: List[DataSample]) -> None:
-        self.model = model.train()
+        super().__init__(model)
         self.inputs = inputs
         self.samples = samples
         self.optim_wrapper = _optim_wrapper(cfg, model, amp, inputs.device)
@@ -43,16 +46,10 @@ class TrainingStep:
 
     def __call__(self) -> None:
         """Make one step."""
-        self.optim_wrapper.update_params(self._loss())
+        self.optim_wrapper.update_params(self.loss())
 
-    def loss_without_dropout(self) -> Tensor:
-        """The loss () of the batch in eval mode, with gradients recorded."""
-        self.model.eval()
-        loss = self._loss().detach()
-        self.model.train()
-        return loss
-
-    def _loss(self) -> Tensor:
+    def loss(self) -> Tensor:
+        """The loss () of the batch."""
         with self.optim_wrapper.optim_context(self.model):
             losses = self.model(self.inputs, self.samples, mode='loss')
         return self.model.parse_losses(losses)[0]
@@ -61,10 +58,8 @@ class TrainingStep:
 def _optim_wrapper(cfg: Config, model: nn.Module, amp: bool,
                    device: torch.device) -> OptimWrapper:
     wrapper = deepcopy(cfg.optim_wrapper)
-    if amp and device.type == 'cpu':
-        wrapper.type = 'BFloat16OptimWrapper'
-    elif amp:
-        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    if amp:
+        use_amp(wrapper, device.type)
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
         return build_optim_wrapper(model, wrapper)

@@ -10,7 +10,7 @@ from intr_mm.engine import optimize_for_inference
 from .augmentation import augment_ours
 from .case import Case
 from .inputs import make_images, make_labels, make_memory
-from .our_training import TrainingStep
+from .our_training import OurTrainingStep
 from .weights import build_model, weights_file
 
 # Precision of optimize_for_inference; fp32 is the model of the config.
@@ -78,9 +78,9 @@ class OurINTR:
         """A training step; the loss () without dropout."""
         self._num_classes = self._model = None
         model = self._load(case).to(self.device)
-        step = TrainingStep(self.cfg, model, self.mode == 'amp',
-                            self._images(case),
-                            make_samples(case, make_labels(case, self.device)))
+        step = OurTrainingStep(
+            self.cfg, model, self.mode == 'amp', self._images(case),
+            make_samples(case, make_labels(case, self.device)))
         return step, step.loss_without_dropout()
 
     def augment(self, case: Case) -> Prepared:

@@ -1,5 +1,5 @@
 from .atomic_backend import AtomicLocalBackend
-from .bf16_optim_wrapper import BFloat16OptimWrapper
+from .bf16_optim_wrapper import BFloat16OptimWrapper, use_amp
 from .checkpoint_loading import load_weights
 from .cpu_distributed import setup_cpu_distributed
 from .data_folders import check_data_folders
@@ -16,5 +16,5 @@ __all__ = [
     'check_data_folders', 'fill_num_classes', 'load_weights', 'merge_options',
     'move_data_root', 'optimize_for_inference', 'read_checkpoint',
     'refuse_in_one_sentence', 'report_conversion', 'save_weights',
-    'setup_cpu_distributed', 'unwrap_model'
+    'setup_cpu_distributed', 'unwrap_model', 'use_amp'
 ]

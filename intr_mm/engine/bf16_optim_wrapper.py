@@ -1,6 +1,7 @@
 from contextlib import contextmanager
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.runner import autocast
 from mmpretrain.registry import OPTIM_WRAPPERS
@@ -27,3 +28,19 @@ class BFloat16OptimWrapper(OptimWrapper):
         """
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield
+
+
+def use_amp(optim_wrapper: ConfigDict, device: str) -> None:
+    """Let a config train in mixed precision, in bfloat16 where there is it.
+
+    Args:
+        optim_wrapper (ConfigDict): Config of the wrapper, changed in place.
+        device (str): Type of the device, such as ``'cuda'``.
+    """
+    # GPUs have bfloat16 since Ampere
+    if device == 'cpu' or (torch.cuda.is_available()
+                           and torch.cuda.get_device_capability() >= (8, 0)):
+        optim_wrapper.type = 'BFloat16OptimWrapper'
+    else:
+        optim_wrapper.type = 'AmpOptimWrapper'
+        optim_wrapper.setdefault('loss_scale', 'dynamic')

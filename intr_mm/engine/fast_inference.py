@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.models import INTRHead
+from intr_mm.models.utils import pop_forwards
 
 
 def optimize_for_inference(model: nn.Module,
@@ -56,8 +57,7 @@ def optimize_for_inference(model: nn.Module,
 def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
               compile: bool) -> None:
     backbone = classifier.backbone
-    # what mmengine's `efficient_conv_bn_eval` put there
-    backbone.__dict__.pop('forward', None)
+    pop_forwards(backbone)
     norms = [m for m in backbone.modules() if isinstance(m, _BatchNorm)]
     # Those of timm also activate, and are more than an affine function.
     if all(type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) for norm in norms):

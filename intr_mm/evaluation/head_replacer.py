@@ -81,6 +81,5 @@ class HeadReplacer:
         out = out.transpose(1, 2).flatten(2)
         out = self.attending + self.layer.cross_attn.attn.out_proj(out)
         out = self.layer.after_attention(out)
-        scores = self.head.presence_vector(self.head.decoder.post_norm(out))
-        return scores.squeeze(-1).unflatten(
-            1, (self.head.num_classes, -1)).amax(-1)
+        scores = self.head._score(self.head.decoder.post_norm(out))
+        return scores.unflatten(1, (self.head.num_classes, -1)).amax(-1)

@@ -51,7 +51,7 @@ class EvidenceExplainer(AttentionExplainer):
             taken = (weights.unsqueeze(2).to(values.dtype) @ values).flatten(1)
             query = attending[:, 0] + layer.cross_attn.attn.out_proj(taken)
             query = head.decoder.post_norm(layer.after_attention(query))
-            logit = head.presence_vector(query)
+            logit = head._score(query)
             gradient, = torch.autograd.grad(logit.sum(), weights)
         shared = (attention * gradient).sum(-1, keepdim=True)
         return (attention * (gradient - shared)).unflatten(

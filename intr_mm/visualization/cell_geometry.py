@@ -18,6 +18,8 @@ from mmcv.cnn.bricks.transformer import AdaptivePadding
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
+from intr_mm.models.utils import pop_forwards
+
 Grid = Tuple[int, int]
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Unfold, AdaptivePadding)
 
@@ -43,9 +45,7 @@ def _plain_backbone(model: nn.Module) -> Iterator[None]:
     it is compiled, or mmengine put a forward pass of its own there."""
     backbone = model.backbone
     model.backbone = getattr(backbone, '_orig_mod', backbone)
-    aside = [(module, vars(module).pop('forward'))
-             for module in model.backbone.modules()
-             if 'forward' in vars(module)]
+    aside = pop_forwards(model.backbone)
     try:
         yield
     finally:

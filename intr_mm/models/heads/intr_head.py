@@ -250,7 +250,7 @@ class INTRHead(ClsHead):
         return logits, classes * self.queries_per_class + best, attending
 
     def _score(self, hidden: Tensor) -> Tensor:
-        """Presence (B, Q) of decoded queries (B, Q, D)."""
+        """Presence (...) of decoded queries (..., D)."""
         # It may have more digits than the rest of the head.
         hidden = hidden.to(self.presence_vector.weight.dtype)
         return self.presence_vector(hidden).squeeze(-1)

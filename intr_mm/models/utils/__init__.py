@@ -4,10 +4,11 @@ from .feature_map import last_feature_map
 from .infer_model import check_complete
 from .init import xavier_init_matrices
 from .padding import make_padding_mask, valid_grid
+from .pop_forwards import pop_forwards
 from .select_classes import select_classes
 
 __all__ = [
     'ask_attention', 'check_complete', 'class_index', 'encode_images',
-    'last_feature_map', 'make_padding_mask', 'prepare_images',
+    'last_feature_map', 'make_padding_mask', 'pop_forwards', 'prepare_images',
     'select_classes', 'valid_grid', 'xavier_init_matrices'
 ]
