@@ -15,10 +15,9 @@ Expected: on the official test split, measured by us with torch 2.11 on a CPU,
           in one run: 78.2 top-1 and 95.1 top-5; attention peaks on a part in
           63.4 % of the photos (12.8 by area, 34.1 with maps shuffled between
           images) and in the bounding box in 80.8 % (35.1, 66.1). In the order
-          of the data, where batches need 70 % more pixels as padding, the
-          same weights had 77.5 and 94.7. `tools/test.py --fast` has 78.0 and
-          95.0. A run of 20 epochs had 77.8 top-1 and 95.0 top-5 in the order
-          of the data.
+          of the data, where batches need much padding, the same weights had
+          77.5 and 94.7. `tools/test.py --fast` has 78.0 and 95.0. A run of 20
+          epochs had 77.8 top-1 and 95.0 top-5 in the order of the data.
 """
 _base_ = './_base_/default_runtime.py'
 
