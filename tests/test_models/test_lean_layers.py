@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from intr_mm.models.layers import (INTRTransformerDecoder,
-                                   INTRTransformerEncoder, attention,
-                                   detr_layer_cfg)
+                                   INTRTransformerEncoder, detr_layer_cfg,
+                                   dropped_attention)
 from intr_mm.models.layers.dropout import Dropout, dropout
 
 ATTENTIONS = ('self_attn_cfg', 'cross_attn_cfg')
@@ -45,33 +45,78 @@ def test_zeros_need_no_attention_among_them():
     torch.testing.assert_close(run(layers), expected)
 
 
-@pytest.mark.parametrize('max_weights', [1, 45, 200])
+def keep_all(shape, p, generator, dtype):
+    return torch.ones(shape, dtype=dtype)
+
+
+@pytest.mark.parametrize('max_weights', [1, 15, 45, 10**6])
 def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
     """They and their gradients are those of fused attention."""
     expected = run(decoder().train())
-    monkeypatch.setattr(attention, 'MAX_WEIGHTS', max_weights)
-    sizes = []
-
-    def keep_all(weights, p):
-        sizes.append(weights.numel())
-        return weights
-
-    monkeypatch.setattr(attention, 'dropout', keep_all)
+    monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
+    shapes = []
+    monkeypatch.setattr(
+        dropped_attention, 'draw_keep', lambda shape, *args: shapes.append(
+            shape) or keep_all(shape, *args))
     layers = decoder(dropout=1e-9).train()
     for module in layers.modules():
         if isinstance(module, torch.nn.Dropout):
             module.eval()
     torch.testing.assert_close(run(layers), expected)
-    assert max(sizes) <= max(max_weights, 3 * 2 * 10) < 3 * 2 * 7 * 7
+    sizes = {shape.numel() for shape in shapes}
+    assert max(sizes) <= max(max_weights, 10)
+    assert max_weights < 50 or max(sizes) == 2 * 7 * 10
 
 
-def test_pieces_drop_out(monkeypatch):
-    monkeypatch.setattr(attention, 'MAX_WEIGHTS', 60)
-    layers = decoder(dropout=.5)
-    one, other = run(layers.train()), run(layers.eval())
-    assert (one[0] - other[0]).abs().max() > .1
-    # the backward pass repeats what the forward pass drew
-    torch.testing.assert_close(run(layers.train()), one)
+@pytest.mark.parametrize('max_weights', [1, 25, 10**6])
+def test_attention_with_dropout_has_its_gradient(monkeypatch, max_weights):
+    monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
+    torch.manual_seed(0)
+    tensors = [
+        torch.randn(2, 3, length, 4, dtype=torch.double, requires_grad=True)
+        for length in (5, 6, 6)
+    ]
+    for shape in ((2, 1, 1, 6), (2, 1, 5, 6), (5, 6)):
+        visible = torch.rand(shape) > .3
+        visible[..., 0] = True
+
+        def attend(*tensors):
+            torch.manual_seed(1)
+            return dropped_attention.dropped_attention(*tensors, visible, .4)
+
+        assert torch.autograd.gradcheck(attend, tensors)
+    attention = torch.nn.functional.scaled_dot_product_attention(
+        *tensors, attn_mask=visible)
+    assert (attend(*tensors) - attention).abs().max() > .1
+
+
+def test_attention_drops_weights_evenly():
+    """Each query and head sums up to the mean of the values."""
+    query, key = torch.zeros(2, 3, 4, 70, 8)
+    value = torch.ones(3, 4, 70, 8)
+    torch.manual_seed(0)
+    out = dropped_attention.dropped_attention(query, key, value, None, .3)
+    kept = out[..., 0] * 70 * .7
+    torch.testing.assert_close(kept, kept.round())
+    assert abs(kept.mean() / 70 - .7) < 5 * (.3 * .7 / (840 * 70))**.5
+    assert .8 < kept.std() / (70 * .3 * .7)**.5 < 1.2
+
+
+def test_half_precision_attends_like_float32():
+    torch.manual_seed(0)
+    tensors = torch.randn(3, 2, 4, 50, 8).unbind()
+
+    def attend(dtype):
+        cast = [x.to(dtype).requires_grad_() for x in tensors]
+        torch.manual_seed(1)
+        with torch.autocast('cpu', enabled=dtype is torch.bfloat16):
+            out = dropped_attention.dropped_attention(*cast, None, .1)
+        assert out.dtype is dtype
+        out.square().sum().backward()
+        return [out.detach().float()] + [x.grad.float() for x in cast]
+
+    for half, full in zip(attend(torch.bfloat16), attend(torch.float32)):
+        assert (half - full).norm() < .02 * full.norm()
 
 
 def test_mask_of_places_in_pieces(monkeypatch):
@@ -83,9 +128,9 @@ def test_mask_of_places_in_pieces(monkeypatch):
     padding[1, 7:] = True
     masks = dict(attn_mask=mask, key_padding_mask=padding)
     expected = layer.eval()(tokens, **masks)
-    monkeypatch.setattr(attention, 'dropout', lambda weights, p: weights)
-    for max_weights in (80, 2**20):
-        monkeypatch.setattr(attention, 'MAX_WEIGHTS', max_weights)
+    monkeypatch.setattr(dropped_attention, 'draw_keep', keep_all)
+    for max_weights in (40, 2**20):
+        monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
         layer.train()
         layer.dropout_layer.eval()
         torch.testing.assert_close(layer(tokens, **masks), expected)

@@ -5,13 +5,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import \
     MultiheadAttention as MMCVMultiheadAttention
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from .dropout import dropout
-
-# Attention weights, of all images and heads, that may be held at once where
-# no fused kernel spares them: 64 MiB in float32.
-MAX_WEIGHTS = 2**24
+from .dropped_attention import dropped_attention
 
 
 class MultiheadAttention(MMCVMultiheadAttention):
@@ -89,31 +84,13 @@ class MultiheadAttention(MMCVMultiheadAttention):
                 visible: Optional[Tensor]) -> Tensor:
         """Attention (B, heads, Q, D / heads) of projected inputs."""
         p = self.attn.dropout if self.training else 0.
-        if not p or query.device.type != 'cpu':
-            # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
-            # refuses under autocast.
-            return F.scaled_dot_product_attention(
-                query, key, value, attn_mask=visible, dropout_p=p)
-        # CPUs have no fused kernel with dropout.
-        rows = MAX_WEIGHTS // (query.shape[:2].numel() * key.size(2)) or 1
-        if rows >= query.size(2):
-            return _attend_and_drop(query, key, value, visible, p)
-        # The weights of some queries at a time, computed again in the
-        # backward pass, keep memory linear in the number of queries.
-        queries = query.split(rows, dim=2)
-        masks = [visible] * len(queries)
-        if visible is not None and visible.size(-2) > 1:
-            masks = visible.split(rows, dim=-2)
-        return torch.cat([
-            checkpoint(
-                _attend_and_drop,
-                some,
-                key,
-                value,
-                mask,
-                p,
-                use_reentrant=False) for some, mask in zip(queries, masks)
-        ], 2)
+        if 0 < p < 1 and query.device.type == 'cpu':
+            # CPUs have no fused kernel with dropout.
+            return dropped_attention(query, key, value, visible, p)
+        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
+        # refuses under autocast.
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=visible, dropout_p=p)
 
     def attention_weights(self,
                           query: Tensor,
@@ -173,10 +150,3 @@ class MultiheadAttention(MMCVMultiheadAttention):
                                                      -1)).transpose(1, 2)
             for x, weight, bias in zip(inputs, weights, biases))
 
-
-def _attend_and_drop(query: Tensor, key: Tensor, value: Tensor,
-                     visible: Optional[Tensor], p: float) -> Tensor:
-    scores = (query * query.size(-1)**-0.5) @ key.transpose(-2, -1)
-    if visible is not None:
-        scores = scores.masked_fill(~visible, float('-inf'))
-    return dropout(scores.softmax(-1), p) @ value

@@ -1,4 +1,7 @@
 """Dropout that spends less on random numbers where a CPU draws them."""
+import math
+from typing import Optional, Sequence, Tuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,25 +10,63 @@ from torch import Tensor, nn
 def dropout(x: Tensor, p: float) -> Tensor:
     """Drop elements as :func:`torch.nn.functional.dropout` does in training.
 
-    On a CPU, 16 random bits decide about an element, a quarter of a draw of
-    PyTorch's generator, which takes a third of the time. ``p`` is rounded to
-    multiples of 2 ** -16.
-
     Args:
         x (Tensor): Any shape.
         p (float): Probability that an element becomes 0, below 1; the others
-            are divided by ``1 - p``.
+            are divided by ``1 - p``. On a CPU it is rounded as
+            :func:`draw_keep` says.
 
     Returns:
         Tensor: Of the same shape and type.
     """
     if x.device.type != 'cpu':
         return F.dropout(x, p)
-    drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
-    bits = drawn.random_(-2**63, None).view(torch.int16)
-    keep = bits[:x.numel()].view(x.shape) >= round(p * 2**16) - 2**15
-    # of which the backward pass keeps one byte for each element
-    return torch.where(keep, x * (1 / (1 - p)), 0.)
+    return _Dropout.apply(x, draw_keep(x.shape, p), 1 / (1 - p))
+
+
+def draw_keep(shape: Sequence[int],
+              p: float,
+              generator: Optional[torch.Generator] = None,
+              dtype: torch.dtype = torch.bool) -> Tensor:
+    """Draw on the CPU which elements dropout keeps.
+
+    16 random bits decide about an element, a quarter of a draw of PyTorch's
+    generator, which takes a third of the time.
+
+    Args:
+        shape (Sequence[int]): Shape of what is drawn for.
+        p (float): Probability that an element is dropped, rounded to
+            multiples of 2 ** -16.
+        generator (torch.Generator, optional): Defaults to PyTorch's own.
+        dtype (torch.dtype): Bool, or float32 or float64, which are drawn
+            faster and need more memory. Defaults to bool.
+
+    Returns:
+        Tensor: Of that shape and type, 1 where an element is kept.
+    """
+    size = math.prod(shape)
+    drawn = torch.empty(-(-size // 4), dtype=torch.int64)
+    drawn.random_(-2**63, None, generator=generator)
+    bits = drawn.view(torch.int16)[:size].view(shape)
+    threshold = round(p * 2**16) - 2**15
+    if dtype is torch.bool:
+        return bits >= threshold
+    return bits.to(dtype).ge_(threshold)
+
+
+class _Dropout(torch.autograd.Function):
+    """Keeps one byte for each element, and works in place on results."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, keep: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.scale = scale
+        return (x * scale).mul_(keep)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        keep, = ctx.saved_tensors
+        return (grad * ctx.scale).mul_(keep), None, None
 
 
 class Dropout(nn.Dropout):
