@@ -1,3 +1,4 @@
+import atexit
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -25,9 +26,16 @@ def setup_cpu_distributed(cfg: Config) -> None:
     if 'timeout' in dist_cfg:
         kwargs['timeout'] = timedelta(seconds=dist_cfg['timeout'])
     dist.init_process_group('gloo', **kwargs)
+    # Threads of gloo that outlive the interpreter can abort the process.
+    atexit.register(_destroy_process_group)
 
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def _destroy_process_group() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -236,6 +236,7 @@ def worker(rank, work_dir):
         rank=rank,
         world_size=2)
     build(work_dir, report=True).test()
+    dist.destroy_process_group()
 
 
 @pytest.mark.skipif(

@@ -58,6 +58,14 @@ def text(driver, selector):
         selector)
 
 
+def wait_for_text(driver, selector, expected):
+    """What follows a link is drawn when the address has changed already."""
+    try:
+        wait(driver, lambda: text(driver, selector) == expected)
+    finally:
+        assert text(driver, selector) == expected
+
+
 def shown(driver):
     """Indices of the gallery's cards, in order."""
     return driver.execute_script("""return Array.from(
@@ -216,13 +224,14 @@ def test_what_a_head_looks_for(visit):
     driver = visit('#class=0&head=2')
     assert text(driver, '#class-page h2') == ['Where red ruff looks']
     wait(driver, lambda: len(find(driver, '#class-page canvas')) == 3)
-    assert text(driver, '#class-page .name') == ['photo_0.jpg', 'photo_3.jpg']
+    wait_for_text(driver, '#class-page .name', ['photo_0.jpg', 'photo_3.jpg'])
     choose(driver, 'group', 'any')
-    wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
+    # seven cards and the colour scale: nothing moves below the pointer now
+    wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
     assert 'head=2' in driver.current_url and 'of=any' in driver.current_url
     find(driver, '#class-page .card')[0].click()
-    wait(driver, lambda: 'image=0' in driver.current_url)
-    assert text(driver, 'figcaption') == ['red ruff: head 2']
+    wait_for_text(driver, 'figcaption', ['red ruff: head 2'])
+    assert 'image=0' in driver.current_url
     driver.back()
     wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
     visit('#class=5')
@@ -235,12 +244,12 @@ def test_keys_walk_through_what_the_filter_shows(visit):
     driver = visit('#errors=1')
     find(driver, '.card')[0].click()
     body = driver.find_element('tag name', 'body')
-    wait(driver, lambda: text(driver, '#detail h2') == ['photo_3.jpg'])
+    wait_for_text(driver, '#detail h2', ['photo_3.jpg'])
     body.send_keys(keys.RIGHT)
-    wait(driver, lambda: text(driver, '#detail h2') == ['photo_6.jpg'])
+    wait_for_text(driver, '#detail h2', ['photo_6.jpg'])
     body.send_keys(keys.RIGHT)
     body.send_keys(keys.LEFT)
-    wait(driver, lambda: text(driver, '#detail h2') == ['photo_3.jpg'])
+    wait_for_text(driver, '#detail h2', ['photo_3.jpg'])
     body.send_keys(keys.ESCAPE)
     wait(
         driver, lambda: shown(driver) == [3, 6] and find(driver, '.card')[0].
