@@ -149,4 +149,3 @@ class MultiheadAttention(MMCVMultiheadAttention):
             F.linear(x, weight, bias).unflatten(-1, (self.num_heads,
                                                      -1)).transpose(1, 2)
             for x, weight, bias in zip(inputs, weights, biases))
-
