@@ -60,9 +60,13 @@ setup: $(VENV)/.done
 
 setup-legacy: $(LEGACY_VENV)/.done
 
-# Train, test on other scenes, repaint telling parts, and sum up.
+# Train, test on other scenes, repaint telling parts, and sum up. glibc would
+# give the memory of activations back at each step, and take it again.
+demo: export MALLOC_MMAP_THRESHOLD_ := 1073741824
+demo: export MALLOC_TRIM_THRESHOLD_ := 4294967296
 demo: setup
-	$(BIN)/python tools/train.py configs/intr_demo.py --work-dir $(DEMO)
+	$(BIN)/python tools/train.py configs/intr_demo.py --amp \
+	--work-dir $(DEMO)
 	$(BIN)/python tools/test.py configs/intr_demo.py $(DEMO_CHECKPOINT) \
 	--work-dir $(DEMO)/test --out $(DEMO)/test.json --out-item metrics
 	$(BIN)/python tools/test.py configs/intr_demo_counterfactual.py \

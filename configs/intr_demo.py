@@ -65,7 +65,7 @@ model = dict(
 
 max_epochs = 4
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=1e-4),
+    optimizer=dict(type='FusedAdamW', lr=3e-4, weight_decay=1e-4),
     clip_grad=dict(max_norm=1.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=.01, by_epoch=False, end=38),

@@ -71,13 +71,11 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
             out[:, h:] = self.pad_value
             out[:, :h, w:] = self.pad_value
             out = out[:, :h, :w]
-            planes = image.unbind()
             if self.to_rgb and channels == 3:
-                planes = planes[::-1]
-            # One plane at a time stays in the cache.
-            for i, (plane, target) in enumerate(zip(planes, out)):
-                target.copy_(plane)
-                if self._enable_normalize:
-                    target.sub_(self.mean[i % len(self.mean)])
-                    target.div_(self.std[i % len(self.std)])
+                image = image.flip(0)
+            if self._enable_normalize:
+                torch.sub(image, self.mean, out=out)
+                out.div_(self.std)
+            else:
+                out.copy_(image)
         return batch

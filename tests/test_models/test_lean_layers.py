@@ -5,7 +5,7 @@ import torch
 from intr_mm.models.layers import (INTRTransformerDecoder,
                                    INTRTransformerEncoder, detr_layer_cfg,
                                    dropped_attention)
-from intr_mm.models.layers.dropout import Dropout, dropout
+from intr_mm.models.layers.dropout import Dropout, ReLUDropout, dropout
 
 ATTENTIONS = ('self_attn_cfg', 'cross_attn_cfg')
 
@@ -102,21 +102,26 @@ def test_attention_drops_weights_evenly():
     assert .8 < kept.std() / (70 * .3 * .7)**.5 < 1.2
 
 
-def test_half_precision_attends_like_float32():
+@pytest.mark.parametrize('p', [0., .1])
+def test_half_precision_attends_in_float32(p):
+    """On a CPU in training, within an autocast region or not."""
+    layer = decoder(dropout=p).layers[0].cross_attn.float().train()
     torch.manual_seed(0)
-    tensors = torch.randn(3, 2, 4, 50, 8).unbind()
+    tensors = torch.randn(3, 2, 2, 50, 8).unbind()
 
-    def attend(dtype):
-        cast = [x.to(dtype).requires_grad_() for x in tensors]
+    def attend(dtype, autocast):
+        cast = [x.to(dtype, copy=True).requires_grad_() for x in tensors]
         torch.manual_seed(1)
-        with torch.autocast('cpu', enabled=dtype is torch.bfloat16):
-            out = dropped_attention.dropped_attention(*cast, None, .1)
+        with torch.autocast('cpu', enabled=autocast):
+            out = layer._attend(*cast, None)
         assert out.dtype is dtype
         out.square().sum().backward()
         return [out.detach().float()] + [x.grad.float() for x in cast]
 
-    for half, full in zip(attend(torch.bfloat16), attend(torch.float32)):
-        assert (half - full).norm() < .02 * full.norm()
+    expected = attend(torch.float32, False)
+    for autocast in (True, False):
+        for half, full in zip(attend(torch.bfloat16, autocast), expected):
+            assert (half - full).norm() < .01 * full.norm()
 
 
 def test_mask_of_places_in_pieces(monkeypatch):
@@ -156,13 +161,32 @@ def test_dropout_keeps_the_mean(p, dtype):
         assert .8 < shares.std() / (p * (1 - p) / out.size(axis))**.5 < 1.2
 
 
+@pytest.mark.parametrize('dtype', [torch.double, torch.bfloat16])
+def test_clamping_and_dropping_at_once(dtype):
+    together = ReLUDropout(torch.nn.ReLU(inplace=True), .3)
+    torch.manual_seed(0)
+    x, weights = torch.randn(2, 301, 7, dtype=dtype)
+
+    def run(layer):
+        leaf = x.clone().requires_grad_()
+        torch.manual_seed(1)
+        out = layer(leaf * 1)
+        (out * weights).sum().backward()
+        return out, leaf.grad
+
+    torch.testing.assert_close(
+        run(together), run(lambda x: dropout(x.relu(), .3)))
+    together.eval()
+    torch.testing.assert_close(run(together), run(torch.relu))
+
+
 def test_dropout_of_layers_follows_the_seed():
     layers = decoder(dropout=.3).train()
     kinds = {
         type(module)
         for module in layers.modules() if isinstance(module, torch.nn.Dropout)
     }
-    assert kinds == {Dropout}
+    assert kinds == {Dropout, ReLUDropout}
     torch.testing.assert_close(run(layers), run(layers), rtol=0, atol=0)
     assert not torch.equal(run(layers)[0], run(layers.eval())[0])
 

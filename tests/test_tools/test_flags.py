@@ -8,6 +8,7 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
+from intr_mm.engine import bf16_optim_wrapper
 from ..tiny import CONFIG
 
 OURS = Path(__file__).parents[2] / 'tools'
@@ -96,7 +97,11 @@ def test_missing_data_ends_in_one_sentence(monkeypatch, tmp_path):
         runpy.run_path(str(OURS / 'train.py'), run_name='__main__')
 
 
-def test_amp_on_cpu(monkeypatch):
+@pytest.mark.parametrize('supported', [True, False])
+def test_amp_on_cpu(monkeypatch, supported):
+    monkeypatch.setattr(bf16_optim_wrapper, '_cpu_has_bfloat16',
+                        lambda: supported)
     cfg = merged_config(
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
-    assert cfg['optim_wrapper']['type'] == 'BFloat16OptimWrapper'
+    wrapper = cfg['optim_wrapper'].get('type')
+    assert wrapper == ('BFloat16OptimWrapper' if supported else None)

@@ -79,14 +79,56 @@ class Dropout(nn.Dropout):
         return super().forward(x)
 
 
-def replace_dropout(module: nn.Module) -> None:
-    """Put :class:`Dropout` in the place of PyTorch's.
+class _ReLUDropout(torch.autograd.Function):
+    """What is zero has no gradient, whichever of the two made it so: the
+    output is all that is kept, and the layer after it keeps that anyway."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, p: float) -> Tensor:
+        ctx.scale = 1 / (1 - p)
+        out = (x * ctx.scale).clamp_min_(0).mul_(draw_keep(x.shape, p))
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        out, = ctx.saved_tensors
+        return (grad * ctx.scale).mul_(out > 0), None
+
+
+class ReLUDropout(Dropout):
+    """``nn.ReLU`` and then :class:`Dropout`.
 
     Args:
-        module (nn.Module): Changed in place.
+        relu (nn.ReLU): What comes first.
+        p (float): Probability that an element is dropped.
     """
+
+    def __init__(self, relu: nn.ReLU, p: float) -> None:
+        super().__init__(p)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clamp and drop elements of a tensor of any shape."""
+        if self.training and 0 < self.p < 1 and x.device.type == 'cpu':
+            return _ReLUDropout.apply(x, self.p)
+        return super().forward(self.relu(x))
+
+
+def replace_dropout(module: nn.Module) -> None:
+    """Put :class:`Dropout` in the place of PyTorch's, and
+    :class:`ReLUDropout` where ``nn.ReLU`` comes before in a sequence.
+
+    Args:
+        module (nn.Module): Changed in place; names of parameters stay.
+    """
+    before = None
     for name, child in module.named_children():
-        if isinstance(child, nn.Dropout):
-            setattr(module, name, Dropout(child.p))
-        else:
+        if not isinstance(child, nn.Dropout):
             replace_dropout(child)
+        elif isinstance(module, nn.Sequential) and isinstance(before, nn.ReLU):
+            module[int(name)] = ReLUDropout(before, child.p)
+            module[int(name) - 1] = nn.Identity()
+        else:
+            setattr(module, name, Dropout(child.p))
+        before = child

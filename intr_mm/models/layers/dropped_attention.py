@@ -21,7 +21,7 @@ def dropped_attention(query: Tensor, key: Tensor, value: Tensor,
     (FlashAttention, arXiv 2205.14135) memory is linear in queries and keys.
 
     Args:
-        query (Tensor): Shape (B, heads, Q, D).
+        query (Tensor): Shape (B, heads, Q, D), float32 or float64.
         key (Tensor): Shape (B, heads, N, D).
         value (Tensor): Shape (B, heads, N, D).
         visible (Tensor, optional): Bool that broadcasts to (B, 1, Q, N), True
@@ -42,13 +42,10 @@ class _DroppedAttention(torch.autograd.Function):
                 visible: Optional[Tensor], p: float) -> Tensor:
         seed = torch.empty((), dtype=torch.int64).random_().item()
         out = _like(query)
-        with torch.autocast(query.device.type, enabled=False):
-            # instead of each weight
-            scaled = value * (1 / (1 - p))
-            for piece, of, weights, keep in _pieces(query, key, visible, p,
-                                                    seed):
-                weights = weights.mul_(keep).to(value.dtype)
-                out[piece] = weights @ scaled[of]
+        # instead of each weight
+        scaled = value * (1 / (1 - p))
+        for piece, of, weights, keep in _pieces(query, key, visible, p, seed):
+            out[piece] = weights.mul_(keep) @ scaled[of]
         ctx.save_for_backward(query, key, value, visible, out)
         ctx.p, ctx.seed = p, seed
         return out
@@ -57,30 +54,27 @@ class _DroppedAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         query, key, value, visible, out = ctx.saved_tensors
-        p, dtype = ctx.p, query.dtype
-        grads = [_like(query)] + [
-            torch.zeros_like(x, dtype=_precise(dtype)) for x in (key, value)
-        ]
-        scaled = value * (1 / (1 - p))
+        scale, keep_scale = query.size(-1)**-0.5, 1 / (1 - ctx.p)
+        scaled = value * keep_scale
         # what the sum of a row's gradients, weighed, comes to
-        mean = (grad * out).sum(-1, keepdim=True, dtype=_precise(dtype))
-        for piece, of, weights, keep in _pieces(query, key, visible, p,
+        mean = (grad * out).sum(-1, keepdim=True)
+        dquery = _like(query)
+        dkey, dvalue = torch.zeros_like(key), torch.zeros_like(value)
+        for piece, of, weights, keep in _pieces(query, key, visible, ctx.p,
                                                 ctx.seed):
-            scores = (grad[piece] @ scaled[of].mT).to(weights.dtype)
-            scores.mul_(keep).sub_(mean[piece]).mul_(weights)
-            scores = scores.to(dtype)
-            grads[0][piece] = scores @ key[of]
-            grads[1][of] += scores.mT @ query[piece]
-            grads[2][of] += weights.mul_(keep).to(dtype).mT @ grad[piece]
-        scale = query.size(-1)**-0.5
-        return (grads[0].mul_(scale), grads[1].mul_(scale).to(dtype),
-                grads[2].mul_(1 / (1 - p)).to(dtype), None, None)
+            dscores = (grad[piece] @ scaled[of].mT).mul_(keep)
+            dscores.sub_(mean[piece]).mul_(weights)
+            dquery[piece] = dscores @ key[of]
+            dkey[of] += dscores.mT @ query[piece]
+            dvalue[of] += weights.mul_(keep).mT @ grad[piece]
+        return (dquery.mul_(scale), dkey.mul_(scale), dvalue.mul_(keep_scale),
+                None, None)
 
 
 def _pieces(query: Tensor, key: Tensor, visible: Optional[Tensor], p: float,
             seed: int) -> Iterator[tuple]:
     """Index of some queries, of their keys, their weights and which to keep,
-    both of shape (heads, queries, N) and at least float32."""
+    both of shape (heads, queries, N)."""
     batch, num_heads, num_queries, _ = query.shape
     num_keys = key.size(2)
     heads = min(num_heads, MAX_WEIGHTS // (num_queries * num_keys) or 1)
@@ -99,16 +93,11 @@ def _pieces(query: Tensor, key: Tensor, visible: Optional[Tensor], p: float,
                     if mask.size(1) > 1:
                         mask = mask[:, piece[-1]]
                     scores.masked_fill_(~mask, float('-inf'))
-                weights = scores.softmax(-1, dtype=_precise(scores.dtype))
-                yield piece, of, weights, draw_keep(
-                    weights.shape, p, generator, weights.dtype)
+                yield piece, of, scores.softmax(-1), draw_keep(
+                    scores.shape, p, generator, scores.dtype)
 
 
 def _like(query: Tensor) -> Tensor:
     """Of the same shape, in the order (B, Q, heads, D) of memory that the
     projections before and after have."""
     return query.new_empty(query.transpose(1, 2).shape).transpose(1, 2)
-
-
-def _precise(dtype: torch.dtype) -> torch.dtype:
-    return torch.promote_types(dtype, torch.float32)
