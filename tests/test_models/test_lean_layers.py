@@ -56,8 +56,8 @@ def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
     monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
     shapes = []
     monkeypatch.setattr(
-        dropped_attention, 'draw_keep', lambda shape, *args: shapes.append(
-            shape) or keep_all(shape, *args))
+        dropped_attention, 'draw_keep',
+        lambda shape, *args: shapes.append(shape) or keep_all(shape, *args))
     layers = decoder(dropout=1e-9).train()
     for module in layers.modules():
         if isinstance(module, torch.nn.Dropout):
