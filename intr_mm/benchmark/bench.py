@@ -23,20 +23,27 @@ class Bench:
         device (str): Where to compute.
         threads (int): Threads of PyTorch for the matrix peak.
         repeat (int): Runs of each side.
+        profile (bool): Whether to profile one more. Defaults to False.
 
     Attributes:
         peaks (dict[str, float]): FLOP/s of :func:`matrix_peak`, which the
             first process measures before its first case.
     """
 
-    def __init__(self, cfg: Config, builders: Dict[str, Callable[[], Any]],
-                 weights: Path, device: str, threads: int,
-                 repeat: int) -> None:
+    def __init__(self,
+                 cfg: Config,
+                 builders: Dict[str, Callable[[], Any]],
+                 weights: Path,
+                 device: str,
+                 threads: int,
+                 repeat: int,
+                 profile: bool = False) -> None:
         self.cfg = cfg
         self.builders = builders
         self.weights = weights
         self.device = device
         self.repeat = repeat
+        self.profile = profile
         self.threads = threads
         self.peaks: Dict[str, float] = {}
         self._children: Dict[str, Child] = {}
@@ -75,6 +82,8 @@ class Bench:
             memory = self._ask(m, 'memory', measurements)
             m.peak_mib, m.growth_mib = memory or (None, None)
             m.output = self._ask(m, 'output', measurements)
+            if self.profile:
+                m.profile = self._ask(m, 'profile', measurements)
             if flops and m.seconds:
                 m.share_of_peak = flops / m.median_seconds / self._peak(m)
         return Result(case, flops, measurements, _compare(measurements))

@@ -13,6 +13,7 @@ import torch
 from .case import Case
 from .memory import measure_memory, prefer_to_be_killed
 from .peak import matrix_peak, synchronize
+from .profiling import profile_operations
 
 _SECONDS_TO_END = 30
 
@@ -117,6 +118,10 @@ class Worker:
             parameter.grad.nbytes for parameter in run.model.parameters()
             if parameter.grad is not None) if hasattr(run, 'model') else 0
         return measure_memory(run, self.device, released)
+
+    def profile(self, operation: str) -> List[dict]:
+        """Run an operation once; see :func:`profile_operations`."""
+        return profile_operations(self._runs[operation], self.device)
 
     def matrix_peak(self, threads: int) -> Dict[str, float]:
         """See :func:`matrix_peak`."""

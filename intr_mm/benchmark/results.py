@@ -21,6 +21,7 @@ class Measurement:
         share_of_peak (float, optional): FLOP/s by the median of the seconds,
             relative to the matrix peak of its precision.
         failure (str, optional): Why nothing was measured.
+        profile (list[dict], optional): See :func:`profile_operations`.
     """
     side: Side
     seconds: List[float] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Measurement:
     output: Optional[np.ndarray] = None
     share_of_peak: Optional[float] = None
     failure: Optional[str] = None
+    profile: Optional[List[dict]] = None
 
     @property
     def median_seconds(self) -> Optional[float]:

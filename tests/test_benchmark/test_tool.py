@@ -68,15 +68,23 @@ def test_fast_modes(monkeypatch, tmp_path, same_process):
         assert not low['exact'] and exact['excess'] < low['excess'] < 0.1
 
 
-def test_ours_alone(monkeypatch, tmp_path, same_process):
+def test_ours_alone(monkeypatch, tmp_path, same_process, capsys):
     out = tmp_path / 'out.json'
     run(monkeypatch, CONFIG, '--works', 'decoder', 'explain', 'train-classes',
-        '--modes', 'fp32', '--memory-size', 4, 5, '--out', out)
+        '--modes', 'fp32', '--memory-size', 4, 5, '--out', out, '--profile')
     cases = json.loads(out.read_text())['cases']
     sides = [[side['side']['operation'] for side in case['measurements']]
              for case in cases]
     assert sides == [['decode']] * 2 + [['explain', 'scores']
                                         ] + [['train']] * 2
+    assert 'aten::addmm' in capsys.readouterr().out
+    for case in cases:
+        for side in case['measurements']:
+            seconds = [operation['seconds'] for operation in side['profile']]
+            assert sorted(seconds, reverse=True) == seconds
+            assert len(seconds) == 10 and min(seconds) > 0
+            shares = [operation['share'] for operation in side['profile']]
+            assert .5 < sum(shares) < 1
     explained = cases[2]['comparisons'][0]
     assert explained['agreement']['difference'] == 0
 

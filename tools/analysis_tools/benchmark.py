@@ -27,6 +27,7 @@ DIR is a checkout of github.com/Imageomics/INTR. How it is measured:
   training counts threefold, less the backward pass of frozen convolutions.
   They are related to the speed of a large product of matrices, measured in
   the same run in float32 and in bfloat16.
+- ``--profile`` runs each once more under PyTorch's profiler.
 """
 import argparse
 import tempfile
@@ -41,8 +42,9 @@ from mmengine.config import Config, DictAction
 from intr_mm.benchmark import (CLASS_COUNTS, INFERENCE_MODES, PLOTTED,
                                TRAINING_MODES, WORKS, Bench, OfficialINTR,
                                Options, OurINTR, Result, check_official_code,
-                               describe_machine, find_photos, format_results,
-                               official_args, plan, plot_classes)
+                               describe_machine, find_photos, format_profiles,
+                               format_results, official_args, plan,
+                               plot_classes)
 from intr_mm.engine import merge_options
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'intr_cub.py'
@@ -87,6 +89,9 @@ def parse_args() -> argparse.Namespace:
     ):
         add(name, nargs=2, type=int, default=default, help=text)
     add('--repeat', type=int, default=5, help='runs of each after one')
+    add('--profile',
+        action='store_true',
+        help='print the ten longest operations of each')
     add('--device', default='cpu', help='device to compute on')
     add('--threads',
         type=int,
@@ -151,8 +156,9 @@ def measure(args: argparse.Namespace, cfg: Config,
     results = []
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder)
-        with Bench(cfg, make_builders(args, cfg, weights), weights,
-                   args.device, args.threads, args.repeat) as bench:
+        with Bench(cfg, make_builders(args, cfg,
+                                      weights), weights, args.device,
+                   args.threads, args.repeat, args.profile) as bench:
             for case, sides in plan(args.works, options):
                 print(f'{case}: {", ".join(map(str, sides))}', flush=True)
                 results.append(bench.measure(case, sides))
@@ -186,6 +192,8 @@ def main() -> None:
         raise SystemExit(str(error)) from error
     results = measure(args, cfg, options)
     print(format_results(results))
+    if args.profile:
+        print(format_profiles(results))
     if args.plot is not None:
         plot_classes(results, args.plot)
     failed = [text for result in results for text in result.disagreements]
