@@ -84,10 +84,12 @@ def predict(options: Options) -> List[Job]:
 
 
 def decoder(options: Options) -> List[Job]:
-    """The decoder alone, on one image's memory, at each number of classes."""
-    return [(options.case('decoder', n, 1, options.memory_shape),
+    """The decoder alone, on the memory of each batch size, at each number of
+    classes."""
+    return [(options.case('decoder', n, size, options.memory_shape),
              options.sides('decode', INFERENCE_MODES))
-            for n in options.class_counts['decoder']]
+            for n in options.class_counts['decoder']
+            for size in options.batch_sizes]
 
 
 def train(options: Options) -> List[Job]:

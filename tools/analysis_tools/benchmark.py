@@ -79,7 +79,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         type=int,
         default=[1, 8],
-        help='to predict')
+        help='to predict and to decode')
     add('--train-batch-size', type=int, default=4, help='to train')
     for name, default, text in (
         ('--img-size', (800, 1066), 'height and width to predict on'),
