@@ -1,4 +1,5 @@
 import atexit
+import gc
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -26,8 +27,7 @@ def setup_cpu_distributed(cfg: Config) -> None:
     if 'timeout' in dist_cfg:
         kwargs['timeout'] = timedelta(seconds=dist_cfg['timeout'])
     dist.init_process_group('gloo', **kwargs)
-    # Threads of gloo that outlive the interpreter can abort the process.
-    atexit.register(_destroy_process_group)
+    atexit.register(end_cpu_distributed)
 
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
@@ -36,6 +36,10 @@ def setup_cpu_distributed(cfg: Config) -> None:
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
-def _destroy_process_group() -> None:
+def end_cpu_distributed() -> None:
+    """End gloo's threads, which can abort a process when they outlive its
+    interpreter; at exit it is called by itself."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        # its last owners refer to each other
+        gc.collect()

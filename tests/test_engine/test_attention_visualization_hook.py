@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
+from intr_mm.engine.cpu_distributed import end_cpu_distributed
 from intr_mm.engine.hooks import AttentionVisualizationHook
 
 BACKBONE = dict(
@@ -236,7 +237,7 @@ def worker(rank, work_dir):
         rank=rank,
         world_size=2)
     build(work_dir, report=True).test()
-    dist.destroy_process_group()
+    end_cpu_distributed()
 
 
 @pytest.mark.skipif(
