@@ -27,7 +27,7 @@ def profile_operations(run: Callable[[], object], device: str) -> List[dict]:
         run()
         synchronize(device)
     operations = profiler.key_averages()
-    # named so until PyTorch 2.4
+    # 'cuda' until PyTorch 2.4
     named = hasattr(operations[0], 'self_device_time_total')
     on_device = f'self_{"device" if named else "cuda"}_time_total'
     key = 'self_cpu_time_total' if device == 'cpu' else on_device

@@ -238,6 +238,11 @@ def worker(rank, work_dir):
         world_size=2)
     build(work_dir, report=True).test()
     end_cpu_distributed()
+    # they could abort the process at its end
+    assert not [
+        thread for thread in Path('/proc/self/task').glob('*/comm')
+        if 'gloo' in thread.read_text()
+    ]
 
 
 @pytest.mark.skipif(
