@@ -73,9 +73,7 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
             out = out[:, :h, :w]
             if self.to_rgb and channels == 3:
                 image = image.flip(0)
+            out.copy_(image)
             if self._enable_normalize:
-                torch.sub(image, self.mean, out=out)
-                out.div_(self.std)
-            else:
-                out.copy_(image)
+                out.sub_(self.mean[:channels]).div_(self.std[:channels])
         return batch

@@ -156,9 +156,9 @@ def measure(args: argparse.Namespace, cfg: Config,
     results = []
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder)
-        with Bench(cfg, make_builders(args, cfg,
-                                      weights), weights, args.device,
-                   args.threads, args.repeat, args.profile) as bench:
+        builders = make_builders(args, cfg, weights)
+        with Bench(cfg, builders, weights, args.device, args.threads,
+                   args.repeat, args.profile) as bench:
             for case, sides in plan(args.works, options):
                 print(f'{case}: {", ".join(map(str, sides))}', flush=True)
                 results.append(bench.measure(case, sides))

@@ -85,7 +85,7 @@ class MultiheadAttention(MMCVMultiheadAttention):
         """Attention (B, heads, Q, D / heads) of projected inputs."""
         on_cpu = query.device.type == 'cpu'
         half = query.dtype in (torch.bfloat16, torch.float16)
-        if on_cpu and half and query.requires_grad:
+        if on_cpu and half and self.training:
             # The backward pass of CPUs is up to five times slower in half
             # precision, and rarely faster.
             with torch.autocast('cpu', enabled=False):

@@ -3,24 +3,21 @@ import math
 from typing import Optional, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Drop elements as :func:`torch.nn.functional.dropout` does in training.
+    """Drop elements as :func:`torch.nn.functional.dropout` does in training,
+    on a CPU.
 
     Args:
         x (Tensor): Any shape.
         p (float): Probability that an element becomes 0, below 1; the others
-            are divided by ``1 - p``. On a CPU it is rounded as
-            :func:`draw_keep` says.
+            are divided by ``1 - p``. It is rounded as :func:`draw_keep` says.
 
     Returns:
         Tensor: Of the same shape and type.
     """
-    if x.device.type != 'cpu':
-        return F.dropout(x, p)
     return _Dropout.apply(x, draw_keep(x.shape, p), 1 / (1 - p))
 
 
@@ -74,9 +71,10 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop elements of a tensor of any shape in training."""
-        if self.training and 0 < self.p < 1:
-            return dropout(x, self.p)
-        return super().forward(x)
+        return dropout(x, self.p) if self._draws(x) else super().forward(x)
+
+    def _draws(self, x: Tensor) -> bool:
+        return self.training and 0 < self.p < 1 and x.device.type == 'cpu'
 
 
 class _ReLUDropout(torch.autograd.Function):
@@ -110,7 +108,7 @@ class ReLUDropout(Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Clamp and drop elements of a tensor of any shape."""
-        if self.training and 0 < self.p < 1 and x.device.type == 'cpu':
+        if self._draws(x):
             return _ReLUDropout.apply(x, self.p)
         return super().forward(self.relu(x))
 

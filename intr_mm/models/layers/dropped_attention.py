@@ -1,4 +1,5 @@
 """Attention with dropout of its weights where no fused kernel has that."""
+from itertools import product
 from typing import Iterator, Optional, Tuple
 
 import torch
@@ -81,20 +82,17 @@ def _pieces(query: Tensor, key: Tensor, visible: Optional[Tensor], p: float,
     rows = min(num_queries, MAX_WEIGHTS // num_keys or 1)
     generator = torch.Generator().manual_seed(seed)
     if visible is not None:
-        visible = visible.expand(batch, 1, -1, num_keys)
-    for image in range(batch):
-        for head in range(0, num_heads, heads):
-            of = image, slice(head, head + heads)
-            for row in range(0, num_queries, rows):
-                piece = *of, slice(row, row + rows)
-                scores = (query[piece] * query.size(-1)**-0.5) @ key[of].mT
-                if visible is not None:
-                    mask = visible[image]
-                    if mask.size(1) > 1:
-                        mask = mask[:, piece[-1]]
-                    scores.masked_fill_(~mask, float('-inf'))
-                yield piece, of, scores.softmax(-1), draw_keep(
-                    scores.shape, p, generator, scores.dtype)
+        hidden = (~visible).expand(batch, 1, num_queries, num_keys)
+    for image, head, row in product(
+            range(batch), range(0, num_heads, heads),
+            range(0, num_queries, rows)):
+        of = image, slice(head, head + heads)
+        piece = *of, slice(row, row + rows)
+        scores = (query[piece] * query.size(-1)**-0.5) @ key[of].mT
+        if visible is not None:
+            scores.masked_fill_(hidden[image, :, piece[-1]], float('-inf'))
+        yield piece, of, scores.softmax(-1), draw_keep(scores.shape, p,
+                                                       generator, scores.dtype)
 
 
 def _like(query: Tensor) -> Tensor:
