@@ -1,5 +1,5 @@
 import atexit
-import gc
+import time
 from datetime import timedelta
 
 import torch.distributed as dist
@@ -27,7 +27,7 @@ def setup_cpu_distributed(cfg: Config) -> None:
     if 'timeout' in dist_cfg:
         kwargs['timeout'] = timedelta(seconds=dist_cfg['timeout'])
     dist.init_process_group('gloo', **kwargs)
-    atexit.register(end_cpu_distributed)
+    atexit.register(let_gloo_finish)
 
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
@@ -36,10 +36,11 @@ def setup_cpu_distributed(cfg: Config) -> None:
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
-def end_cpu_distributed() -> None:
-    """End gloo's threads, which can abort a process when they outlive its
-    interpreter; at exit it is called by itself."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
-        # its last owners refer to each other
-        gc.collect()
+def let_gloo_finish() -> None:
+    """Let gloo's threads free the tensors of the last collective.
+
+    They need the interpreter's lock for that. If it is gone by then, they
+    abort the process; if the group is destroyed instead of waiting, the two
+    can wait for each other forever (PyTorch 2.1).
+    """
+    time.sleep(.1)
