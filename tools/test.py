@@ -12,7 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+                            merge_options, setup_cpu_distributed,
+                            use_huge_pages)
 from intr_mm.evaluation import OrderedDumpResults
 
 
@@ -154,6 +155,7 @@ def add_tta(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
+    use_huge_pages()
     cfg = Config.fromfile(args.config)
     merge_args(cfg, args)
     check_data_folders(cfg, 'test_dataloader')

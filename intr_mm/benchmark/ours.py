@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.engine import optimize_for_inference
+from intr_mm.engine import optimize_for_inference, use_huge_pages
 from .augmentation import augment_ours
 from .case import Case
 from .inputs import make_images, make_labels, make_memory
@@ -52,6 +52,7 @@ class OurINTR:
         self.device = device
         self.compile = compile
         self._num_classes = self._model = None
+        use_huge_pages()  # as the tools
 
     def predict(self, case: Case) -> Prepared:
         """Logits (B, C) of a batch."""

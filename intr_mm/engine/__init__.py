@@ -7,6 +7,7 @@ from .data_options import fill_num_classes, merge_options, move_data_root
 from .fast_inference import optimize_for_inference
 from .fused_adamw import FusedAdamW
 from .hooks import *  # noqa: F401,F403
+from .huge_pages import use_huge_pages
 from .model_utils import unwrap_model
 from .weight_files import (read_checkpoint, refuse_in_one_sentence,
                            report_conversion, save_weights)
@@ -16,5 +17,5 @@ __all__ = [
     'check_data_folders', 'fill_num_classes', 'load_weights', 'merge_options',
     'move_data_root', 'optimize_for_inference', 'read_checkpoint',
     'refuse_in_one_sentence', 'report_conversion', 'save_weights',
-    'setup_cpu_distributed', 'unwrap_model', 'use_amp'
+    'setup_cpu_distributed', 'unwrap_model', 'use_amp', 'use_huge_pages'
 ]

@@ -10,7 +10,10 @@ DIR is a checkout of github.com/Imageomics/INTR. How it is measured:
   the same number of threads and, for training, the recipe of the config. This
   package takes part in modes: ``fp32``, the model as configured; to predict,
   ``fast-fp32`` and ``fast-bf16`` of ``optimize_for_inference``; to train,
-  ``amp``. On GPUs float32 is computed without TF32.
+  ``amp``. On GPUs float32 is computed without TF32. On CPUs it takes huge
+  pages, as ``tools/train.py`` and ``tools/test.py`` do; with
+  ``THP_MEM_ALLOC_ENABLE=1`` in the environment the official code does too,
+  with 0 neither.
 - After one run to warm up, they are asked in turn: A B A B. Ratios are of
   pairs, given as median [lowest, highest]. Loading, normalising and padding
   images is not part of a run.
