@@ -60,10 +60,7 @@ setup: $(VENV)/.done
 
 setup-legacy: $(LEGACY_VENV)/.done
 
-# Train, test on other scenes, repaint telling parts, and sum up. glibc would
-# give the memory of activations back at each step, and take it again.
-demo: export MALLOC_MMAP_THRESHOLD_ := 1073741824
-demo: export MALLOC_TRIM_THRESHOLD_ := 4294967296
+# Train, test on other scenes, repaint telling parts, and sum up.
 demo: setup
 	$(BIN)/python tools/train.py configs/intr_demo.py --amp \
 	--work-dir $(DEMO)

@@ -10,8 +10,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed, use_amp,
-                            use_huge_pages)
+                            keep_freed_memory, merge_options,
+                            setup_cpu_distributed, use_amp, use_huge_pages)
 
 
 def parse_args() -> argparse.Namespace:
@@ -110,6 +110,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     use_huge_pages()
+    keep_freed_memory()
     cfg = Config.fromfile(args.config)
     merge_args(cfg, args)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')

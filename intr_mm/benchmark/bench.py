@@ -47,13 +47,18 @@ class Bench:
         self.threads = threads
         self.peaks: Dict[str, float] = {}
         self._children: Dict[str, Child] = {}
+        self._trained = False
 
     def __enter__(self) -> 'Bench':
         return self
 
     def __exit__(self, *_) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for child in self._children.values():
             child.close()
+        self._children = {}
 
     def measure(self, case: Case, sides: Sequence[Side]) -> Result:
         """Measure a case.
@@ -89,6 +94,10 @@ class Bench:
         return Result(case, flops, measurements, _compare(measurements))
 
     def _prepare(self, case: Case, measurements: List[Measurement]) -> None:
+        if case.training != self._trained:
+            # Training changes how a process keeps memory.
+            self._close()
+            self._trained = case.training
         operations: Dict[str, List[str]] = {}
         for m in measurements:
             operations.setdefault(m.side.implementation,

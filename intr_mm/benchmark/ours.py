@@ -6,7 +6,8 @@ from mmengine.config import Config
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.engine import optimize_for_inference, use_huge_pages
+from intr_mm.engine import (keep_freed_memory, optimize_for_inference,
+                            use_huge_pages)
 from .augmentation import augment_ours
 from .case import Case
 from .inputs import make_images, make_labels, make_memory
@@ -52,7 +53,7 @@ class OurINTR:
         self.device = device
         self.compile = compile
         self._num_classes = self._model = None
-        use_huge_pages()  # as the tools
+        use_huge_pages()  # as the tools do
 
     def predict(self, case: Case) -> Prepared:
         """Logits (B, C) of a batch."""
@@ -78,6 +79,7 @@ class OurINTR:
     def train(self, case: Case) -> Prepared:
         """A training step; the loss () without dropout."""
         self._num_classes = self._model = None
+        keep_freed_memory()  # as tools/train.py
         model = self._load(case).to(self.device)
         step = OurTrainingStep(
             self.cfg, model, self.mode == 'amp', self._images(case),

@@ -10,10 +10,11 @@ DIR is a checkout of github.com/Imageomics/INTR. How it is measured:
   the same number of threads and, for training, the recipe of the config. This
   package takes part in modes: ``fp32``, the model as configured; to predict,
   ``fast-fp32`` and ``fast-bf16`` of ``optimize_for_inference``; to train,
-  ``amp``. On GPUs float32 is computed without TF32. On CPUs it takes huge
-  pages, as ``tools/train.py`` and ``tools/test.py`` do; with
-  ``THP_MEM_ALLOC_ENABLE=1`` in the environment the official code does too,
-  with 0 neither.
+  ``amp``. On GPUs float32 is computed without TF32. On CPUs it manages
+  memory as ``tools/train.py`` and ``tools/test.py`` do (see
+  ``intr_mm/engine/cpu_memory.py``), the official code as its users have it;
+  ``THP_MEM_ALLOC_ENABLE=1`` and ``MALLOC_MMAP_THRESHOLD_=1073741824`` in the
+  environment are for both.
 - After one run to warm up, they are asked in turn: A B A B. Ratios are of
   pairs, given as median [lowest, highest]. Loading, normalising and padding
   images is not part of a run.

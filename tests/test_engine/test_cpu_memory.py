@@ -1,0 +1,57 @@
+import ctypes
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.utils import digit_version
+
+SETTING = Path('/sys/kernel/mm/transparent_hugepage/enabled')
+pytestmark = pytest.mark.skipif(
+    torch.cuda.is_available() or not Path('/proc/self/smaps_rollup').exists(),
+    reason='for Linux without an accelerator')
+
+
+def mib_of(field, code, **env):
+    """What Linux says of a process after it ran a line of code."""
+    settings = ('THP_MEM_ALLOC_ENABLE', 'MALLOC_MMAP_THRESHOLD_')
+    others = {k: v for k, v in os.environ.items() if k not in settings}
+    code = f"""
+import torch
+from intr_mm.engine import keep_freed_memory, use_huge_pages
+{code}
+for line in open('/proc/self/smaps_rollup'):
+    if line.startswith('{field}:'):
+        print(int(line.split()[1]) / 1024)
+"""
+    result = subprocess.run([sys.executable, '-c', code],
+                            env=dict(others, **env),
+                            capture_output=True,
+                            text=True)
+    assert result.returncode == 0, result.stderr
+    return float(result.stdout.split()[-1])
+
+
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.2'),
+    reason='PyTorch 2.1 takes no huge pages')
+@pytest.mark.skipif(
+    not SETTING.exists() or '[madvise]' not in SETTING.read_text(),
+    reason='Linux does not let programs choose huge pages')
+def test_tensors_lie_in_huge_pages_unless_refused():
+    code = 'use_huge_pages(); tensor = torch.ones(2**24)'  # 64 MiB
+    with_pages = mib_of('AnonHugePages', code)
+    refused = mib_of('AnonHugePages', code, THP_MEM_ALLOC_ENABLE='0')
+    # the last page may be cut
+    assert with_pages >= refused + 60
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), 'mallopt'), reason='needs glibc')
+def test_freed_memory_is_kept_unless_refused():
+    code = 'keep_freed_memory(); tensor = torch.ones(2**26); del tensor'
+    kept = mib_of('Rss', code)
+    refused = mib_of('Rss', code, MALLOC_MMAP_THRESHOLD_='131072')
+    assert kept >= refused + 200  # of 256 MiB
