@@ -9,8 +9,8 @@ Start:    random weights, 0.66 M parameters.
 Command:  python tools/train.py configs/intr_demo.py --amp
           python tools/test.py configs/intr_demo.py CHECKPOINT
           or `make demo`, which also repaints parts and sums up.
-Cost:     1 minute of training and validation on 2 cores, 2 without bfloat16;
-          1.3 GB of memory.
+Cost:     1 minute of training and validation on 2 cores, 2 to 4 without
+          bfloat16; 1.3 GB of memory.
 Expected: measured by us with torch 2.11 on a CPU, test split, in percent:
                                    make demo    four other runs
           top-1                       98.7       97.8 to 98.4
