@@ -1,5 +1,6 @@
 from typing import List, Optional, Sequence, Tuple, Union
 
+import torch
 from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from intr_mm.utils import adapt_foreign
 from ..necks import INTREncoder
-from ..utils import make_padding_mask
+from ..utils import make_padding_mask, split_batch
 
 
 @MODELS.register_module()
@@ -78,8 +79,11 @@ class INTRClassifier(ImageClassifier):
             Logits (B, C), a dict of losses, or a list of data samples.
         """
         if mode == 'tensor' and self.with_head:
-            feats, mask = self._extract(inputs, data_samples)
-            return self.head(feats, padding_mask=mask)
+            logits = []
+            for images, samples in self._parts(inputs, data_samples):
+                feats, mask = self._extract(images, samples)
+                logits.append(self.head(feats, padding_mask=mask))
+            return torch.cat(logits)
         return super().forward(inputs, data_samples, mode=mode)
 
     def extract_feat(self,
@@ -129,10 +133,13 @@ class INTRClassifier(ImageClassifier):
         Returns:
             list[DataSample]: See :meth:`INTRHead.predict`.
         """
-        feats, mask = self._extract(inputs, data_samples)
         kwargs.setdefault('attention', self.test_cfg.get('attention'))
-        return self.head.predict(
-            feats, data_samples, padding_mask=mask, **kwargs)
+        results = []
+        for images, samples in self._parts(inputs, data_samples):
+            feats, mask = self._extract(images, samples)
+            results += self.head.predict(
+                feats, samples, padding_mask=mask, **kwargs)
+        return results
 
     def get_attention(self,
                       inputs: Tensor,
@@ -164,6 +171,13 @@ class INTRClassifier(ImageClassifier):
             layer=layer,
             padding_mask=mask,
             deciding_only=deciding_only)
+
+    def _parts(self, inputs: Tensor, data_samples: Optional[List[DataSample]]):
+        """The batch in parts, of which no image needs another."""
+        # Batch normalisation may be in training without gradients.
+        if self.training:
+            return [(inputs, data_samples)]
+        return split_batch(inputs, data_samples)
 
     def _extract(
         self, inputs: Tensor, data_samples: Optional[List[DataSample]]

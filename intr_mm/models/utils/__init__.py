@@ -6,9 +6,10 @@ from .init import xavier_init_matrices
 from .padding import make_padding_mask, valid_grid
 from .pop_forwards import pop_forwards
 from .select_classes import select_classes
+from .split_batch import split_batch
 
 __all__ = [
     'ask_attention', 'check_complete', 'class_index', 'encode_images',
     'last_feature_map', 'make_padding_mask', 'pop_forwards', 'prepare_images',
-    'select_classes', 'valid_grid', 'xavier_init_matrices'
+    'select_classes', 'split_batch', 'valid_grid', 'xavier_init_matrices'
 ]
