@@ -21,8 +21,8 @@ def open_browser(width: int = 1280, height: int = 900):
     """Start Chromium; no driver is downloaded.
 
     Args:
-        width (int): Width of the window in pixels. Defaults to 1280.
-        height (int): Height of the window in pixels. Defaults to 900.
+        width: Width of the window in pixels.
+        height: Height of the window in pixels.
 
     Yields:
         selenium.webdriver.Chrome: The driver.
@@ -48,10 +48,10 @@ def console_errors(driver) -> list:
     """What the browser complained of since the last call.
 
     Args:
-        driver (selenium.webdriver.Chrome): The driver.
+        driver: The driver.
 
     Returns:
-        list[str]: Messages of level SEVERE.
+        Messages of level SEVERE.
     """
     return [
         entry['message'] for entry in driver.get_log('browser')

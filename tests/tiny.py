@@ -37,12 +37,12 @@ def build_runner(root: Path, work_dir: Path, **options) -> Runner:
     """Build a runner that loads its data in this process.
 
     Args:
-        root (Path): Folder of the images.
-        work_dir (Path): Work folder.
+        root: Folder of the images.
+        work_dir: Work folder.
         **options: Changes to the config, ``__`` in a name stands for a dot.
 
     Returns:
-        Runner: The runner.
+        The runner.
     """
     cfg = Config.fromfile(CONFIG)
     cfg.work_dir = str(work_dir)

@@ -1,4 +1,5 @@
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Union
 
 import torch
 from mmengine.config import Config
@@ -29,11 +30,11 @@ class BaseINTRInferencer(ImageClassificationInferencer):
 
     def __init__(self,
                  model: ModelType,
-                 pretrained: Union[bool, str] = True,
-                 device: Union[str, torch.device, None] = None,
-                 classes: Optional[Sequence[str]] = None,
-                 temperature: Optional[float] = None,
-                 img_size: Optional[int] = None,
+                 pretrained: bool | str = True,
+                 device: str | torch.device | None = None,
+                 classes: Sequence[str] | None = None,
+                 temperature: float | None = None,
+                 img_size: int | None = None,
                  **kwargs) -> None:
         if temperature is not None and not temperature > 0:
             raise ValueError(
@@ -59,8 +60,8 @@ class BaseINTRInferencer(ImageClassificationInferencer):
         """Load images and send them through the pipeline.
 
         Args:
-            inputs (Sequence): Images, see :meth:`__call__`.
-            batch_size (int): Images in a batch. Defaults to 1.
+            inputs: Images, see :meth:`__call__`.
+            batch_size: Images in a batch.
 
         Yields:
             dict: ``inputs`` and ``data_samples``, lists of ``batch_size``.
@@ -71,18 +72,17 @@ class BaseINTRInferencer(ImageClassificationInferencer):
 
     def forward(self,
                 inputs: dict,
-                maps: Optional[Classes] = None,
-                layer: int = -1) -> List[DataSample]:
+                maps: Classes | None = None,
+                layer: int = -1) -> list[DataSample]:
         """Predict a batch, in one pass with the attention.
 
         Args:
-            inputs (dict): From :meth:`preprocess`.
-            maps (str | int | Sequence, optional): See :meth:`__call__`.
-            layer (int): Decoder layer. Defaults to -1, the last.
+            inputs: From :meth:`preprocess`.
+            maps: See :meth:`__call__`.
+            layer: Decoder layer. -1 means the last.
 
         Returns:
-            list[DataSample]: With ``attention`` of shape (1, K, heads, h, w)
-            if asked for.
+            With ``attention`` of shape (1, K, heads, h, w) if asked for.
         """
         spec = None if maps is None else self.class_names.resolve(maps)
         samples = self._attend(inputs, spec, (layer, ))
@@ -92,14 +92,14 @@ class BaseINTRInferencer(ImageClassificationInferencer):
         return samples
 
     @staticmethod
-    def list_models(pattern: str = 'intr*') -> List[str]:
+    def list_models(pattern: str = 'intr*') -> list[str]:
         """Names of the INTR models.
 
         Args:
-            pattern (str): Wildcard pattern. Defaults to 'intr*', all.
+            pattern: Wildcard pattern. 'intr*' means all.
 
         Returns:
-            list[str]: The names.
+            The names.
         """
         ours = set(list_models('intr*'))
         return [name for name in list_models(pattern) if name in ours]
@@ -120,7 +120,7 @@ class BaseINTRInferencer(ImageClassificationInferencer):
         data['data_samples'].set_metainfo(meta)
         return data
 
-    def _recalibrate(self, samples: List[DataSample]) -> None:
+    def _recalibrate(self, samples: list[DataSample]) -> None:
         if self.temperature is not None:
             for sample in samples:
                 log_probs = temper(sample.pred_score, self.temperature)
@@ -134,7 +134,7 @@ class BaseINTRInferencer(ImageClassificationInferencer):
                              f'{batch_size}.')
 
 
-def _with_num_classes(model: ModelType, pretrained: Union[bool, str],
+def _with_num_classes(model: ModelType, pretrained: bool | str,
                       kwargs: dict) -> dict:
     """Classes of the checkpoint, where the config leaves them to the data."""
     if isinstance(model, Config):

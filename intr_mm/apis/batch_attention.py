@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.structures import DataSample
@@ -17,8 +17,8 @@ class BatchAttention:
     first pass of each input size and remembered.
 
     Args:
-        model (nn.Module): ``INTRClassifier``, or mmpretrain's
-            ``ImageClassifier`` with an ``INTRHead``, in eval mode.
+        model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
+            ``INTRHead``, in eval mode.
 
     Raises:
         TypeError: If the model has no ``INTRHead``.
@@ -32,31 +32,29 @@ class BatchAttention:
                 "INTRInferencer.list_models(), or mmpretrain's "
                 'ImageClassificationInferencer.')
         self.model = model
-        self._geometries: Dict[Tuple[int, int], CellGeometry] = {}
+        self._geometries: dict[tuple[int, int], CellGeometry] = {}
 
     @torch.no_grad()
     def __call__(self,
                  data: dict,
-                 classes: Optional[Sequence] = None,
+                 classes: Sequence | None = None,
                  layers: Sequence[int] = (-1, ),
-                 memory: bool = False) -> List[DataSample]:
+                 memory: bool = False) -> list[DataSample]:
         """Predict a batch.
 
         Args:
-            data (dict): ``inputs``, B images (3, h, w) as the pipeline gives
-                them, and ``data_samples``.
-            classes (Sequence[str | int], optional): Whose attention to keep,
-                see :func:`intr_mm.models.utils.select_classes`. None, the
-                default, computes none.
-            layers (Sequence[int]): Decoder layers. Defaults to (-1, ).
-            memory (bool): Whether to keep :func:`memory_norms` beside the
-                attention. Defaults to False.
+            data: ``inputs``, B images (3, h, w) as the pipeline gives them,
+                and ``data_samples``.
+            classes: Whose attention to keep, see
+                :func:`intr_mm.models.utils.select_classes`. None, the default,
+                computes none.
+            layers: Decoder layers.
+            memory: Whether to keep :func:`memory_norms` beside the attention.
 
         Returns:
-            list[DataSample]: On the CPU, see :meth:`INTRHead.predict`. If
-            attention is asked for, it has the shape (L, K, heads, h, w), and
-            ``geometry`` says where its cells lie; ``memory`` has the shape
-            (L, 1 + heads, h, w).
+            On the CPU, see :meth:`INTRHead.predict`. If attention is asked
+            for, it has the shape (L, K, heads, h, w), and ``geometry`` says
+            where its cells lie; ``memory`` has the shape (L, 1 + heads, h, w).
         """
         samples, feats, mask, geometry = self._extract(
             data, locate=classes is not None)
@@ -95,13 +93,13 @@ class BatchAttention:
         mask = make_padding_mask(samples, last)
         return samples, feats, mask, self._geometries.get(size)
 
-    def _features(self, inputs: Tensor, samples: List[DataSample]):
+    def _features(self, inputs: Tensor, samples: list[DataSample]):
         if isinstance(self.model, INTRClassifier):
             return self.model.extract_feat(inputs, data_samples=samples)
         return self.model.extract_feat(inputs)
 
-    def _add_layers(self, samples: List[DataSample], feats,
-                    mask: Optional[Tensor], layers: Sequence[int]) -> None:
+    def _add_layers(self, samples: list[DataSample], feats,
+                    mask: Tensor | None, layers: Sequence[int]) -> None:
         """Put the maps of all layers where those of the first are."""
         classes = torch.stack([s.attention_classes for s in samples])
         more = [
@@ -114,7 +112,7 @@ class BatchAttention:
             maps = [sample.attention, *(maps[i, ..., :h, :w] for maps in more)]
             sample.set_field(torch.stack(maps), 'attention')
 
-    def _add_memory(self, samples: List[DataSample], feats,
+    def _add_memory(self, samples: list[DataSample], feats,
                     layers: Sequence[int]) -> None:
         head = self.model.head
         for sample, memory in zip(samples, head.pre_logits(feats)):

@@ -1,6 +1,6 @@
 import difflib
 import re
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 _WORDS = re.compile(r'gt|pred|top\d+')
 
@@ -17,13 +17,11 @@ class ClassNames:
     out.
 
     Args:
-        names (Sequence[str], optional): Name of each class. None, if they are
-            not known, leaves indices.
-        num_classes (int): Number of classes of the model.
+        names: Name of each class. None, if they are not known, leaves indices.
+        num_classes: Number of classes of the model.
     """
 
-    def __init__(self, names: Optional[Sequence[str]],
-                 num_classes: int) -> None:
+    def __init__(self, names: Sequence[str] | None, num_classes: int) -> None:
         self.names = None if names is None else list(names)
         self.num_classes = num_classes
 
@@ -33,14 +31,14 @@ class ClassNames:
             return str(index)
         return self.names[index].replace('_', ' ')
 
-    def index(self, item: Union[str, int]) -> int:
+    def index(self, item: str | int) -> int:
         """Find a class.
 
         Args:
-            item (str | int): A name, or an index, also as a string.
+            item: A name, or an index, also as a string.
 
         Returns:
-            int: Index of the class.
+            Index of the class.
 
         Raises:
             UnknownClassError: If there is no such class.
@@ -67,16 +65,14 @@ class ClassNames:
             f"There is no class '{item}'; the closest names are "
             f'{", ".join(close)}.')
 
-    def resolve(self, spec: Union[str, int, Sequence]) -> List:
+    def resolve(self, spec: str | int | Sequence) -> list:
         """Put indices for the names in a choice of classes.
 
         Args:
-            spec (str | int | Sequence[str | int]): Any of ``'pred'``,
-                ``'gt'``, ``'topN'``, indices and names.
+            spec: Any of ``'pred'``, ``'gt'``, ``'topN'``, indices and names.
 
         Returns:
-            list[str | int]: The same for
-            :func:`intr_mm.models.utils.select_classes`.
+            The same for :func:`intr_mm.models.utils.select_classes`.
 
         Raises:
             UnknownClassError: If there is no such class.

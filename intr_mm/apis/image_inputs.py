@@ -2,7 +2,8 @@
 import inspect
 import os
 import os.path as osp
-from typing import Callable, List, Optional, Sequence, Tuple, Union
+from collections.abc import Callable, Sequence
+from typing import Union
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -20,18 +21,16 @@ EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
 ImageInput = Union[str, os.PathLike, np.ndarray, dict]
 
 
-def list_images(
-        inputs: Union[ImageInput, Sequence[ImageInput]]) -> List[ImageInput]:
+def list_images(inputs: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
     """Make a list of what an inferencer was given.
 
     Args:
-        inputs (str | PathLike | np.ndarray | dict | Sequence): An image, a
-            folder, or a list of images. Of a folder, the images that lie in
-            it directly are taken, by their extensions and in the order of
-            their names.
+        inputs: An image, a folder, or a list of images. Of a folder, the
+            images that lie in it directly are taken, by their extensions and
+            in the order of their names.
 
     Returns:
-        list: The images.
+        The images.
 
     Raises:
         FileNotFoundError: If a path leads nowhere, or to a folder without
@@ -65,13 +64,12 @@ def read_image(image: ImageInput, loader: Callable) -> dict:
     """Start of a pipeline's results.
 
     Args:
-        image (str | np.ndarray | dict): A path; a uint8 array in
-            BGR, (H, W, 3), or (H, W) if it is grey; or a data set's dict with
-            ``img`` or ``img_path``.
-        loader (Callable): Transform that loads ``img_path``.
+        image: A path; a uint8 array in BGR, (H, W, 3), or (H, W) if it is
+            grey; or a data set's dict with ``img`` or ``img_path``.
+        loader: Transform that loads ``img_path``.
 
     Returns:
-        dict: With ``img``, ``img_shape`` and ``ori_shape`` at least.
+        With ``img``, ``img_shape`` and ``ori_shape`` at least.
 
     Raises:
         OSError: If the file cannot be read.
@@ -97,18 +95,18 @@ def read_image(image: ImageInput, loader: Callable) -> dict:
 
 
 def build_pipeline(cfg: Config,
-                   img_size: Optional[int]) -> Tuple[Callable, Compose]:
+                   img_size: int | None) -> tuple[Callable, Compose]:
     """The test pipeline of a config, split behind the loading.
 
     Args:
-        cfg (Config): Full config with a ``test_dataloader``.
-        img_size (int, optional): Pixels of the shorter edge to which images
-            are resized first. None takes the ``img_size`` of data sets that
-            draw images of one size and have no pipeline to resize them;
-            other images go into the pipeline as they are.
+        cfg: Full config with a ``test_dataloader``.
+        img_size: Pixels of the shorter edge to which images are resized first.
+            None takes the ``img_size`` of data sets that draw images of one
+            size and have no pipeline to resize them; other images go into the
+            pipeline as they are.
 
     Returns:
-        tuple[Callable, Compose]: What loads a file, and what follows.
+        What loads a file, and what follows.
     """
     dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
     loader, transforms = LoadIntactImage(), []
@@ -129,7 +127,7 @@ def build_pipeline(cfg: Config,
     return loader, Compose(transforms)
 
 
-def _drawn_size(dataset: dict) -> Optional[int]:
+def _drawn_size(dataset: dict) -> int | None:
     """``img_size`` of a data set's config, or the default of its class."""
     if 'img_size' in dataset:
         return dataset['img_size']

@@ -1,5 +1,5 @@
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Union
 
 import mmcv
 import numpy as np
@@ -22,22 +22,20 @@ class INTRInferencer(BaseINTRInferencer):
     it says, and images of different sizes share a batch.
 
     Args:
-        model (BaseModel | str | Config): A name from :meth:`list_models`, a
-            config, the path of one, or what ``mmpretrain.get_model`` built:
-            ``INTRClassifier``, or ``ImageClassifier`` with an ``INTRHead``.
-        pretrained (bool | str): Path or URL of the checkpoint, True for that
-            of the model's name. Defaults to True.
-        device (str | torch.device, optional): Where to run. Defaults to None,
-            which leaves the model where it is.
-        classes (Sequence[str], optional): Names of the classes. Defaults to
-            None, which takes those of the checkpoint.
-        temperature (float, optional): Divides the logits, and so recalibrates
-            the scores (`On Calibration of Modern Neural Networks
+        model: A name from :meth:`list_models`, a config, the path of one, or
+            what ``mmpretrain.get_model`` built: ``INTRClassifier``, or
+            ``ImageClassifier`` with an ``INTRHead``.
+        pretrained: Path or URL of the checkpoint, True for that of the model's
+            name. Defaults to True.
+        device: Where to run. None leaves the model where it is.
+        classes: Names of the classes. None takes those of the checkpoint.
+        temperature: Divides the logits, and so recalibrates the scores (`On
+            Calibration of Modern Neural Networks
             <https://arxiv.org/abs/1706.04599>`_, ICML 2017): above 1 they
-            become less sure. Defaults to None, which is 1.
-        img_size (int, optional): Pixels of the shorter edge to which images
-            are resized before the pipeline. Defaults to None, which does it
-            only for data sets that draw images of one size, as RingSpecies.
+            become less sure. None is 1.
+        img_size: Pixels of the shorter edge to which images are resized before
+            the pipeline. None does it only for data sets that draw images of
+            one size, as RingSpecies.
         **kwargs: Other arguments of
             :class:`mmpretrain.ImageClassificationInferencer`.
 
@@ -55,39 +53,38 @@ class INTRInferencer(BaseINTRInferencer):
                  inputs,
                  return_datasamples: bool = False,
                  batch_size: int = 1,
-                 **kwargs) -> List[Union[dict, DataSample]]:
+                 **kwargs) -> list[dict | DataSample]:
         """Classify images.
 
         Args:
-            inputs (str | PathLike | np.ndarray | Sequence): A path or URL; a
-                folder, of which the images directly in it are taken; a uint8
-                array in BGR; or a list of images.
-            return_datasamples (bool): Whether to return the data samples of
-                the model. Defaults to False.
-            batch_size (int): Images in a batch. Defaults to 1.
-            maps (str | int | Sequence, optional): Classes whose attention to
-                give: any of ``'pred'``, ``'topN'`` (as ``'top3'``), names and
-                indices. Defaults to None, which computes none.
-            layer (int): Decoder layer of the maps. Defaults to -1, the last.
-            image_maps (bool): Whether to give maps on the pixels of the image
-                beside those on the cells. Defaults to True.
-            out_file (str, optional): JSON file to write: for each image its
-                path, label, class, score, ``topk`` best classes, and cell
-                maps. Defaults to None.
-            topk (int): Number of best classes in ``out_file``. Defaults to 5.
+            inputs: A path or URL; a folder, of which the images directly in it
+                are taken; a uint8 array in BGR; or a list of images.
+            return_datasamples: Whether to return the data samples of the
+                model.
+            batch_size: Images in a batch.
+            maps: Classes whose attention to give: any of ``'pred'``,
+                ``'topN'`` (as ``'top3'``), names and indices. None computes
+                none.
+            layer: Decoder layer of the maps. -1 means the last.
+            image_maps: Whether to give maps on the pixels of the image beside
+                those on the cells. Defaults to True.
+            out_file: JSON file to write: for each image its path, label,
+                class, score, ``topk`` best classes, and cell maps. Defaults to
+                None.
+            topk: Number of best classes in ``out_file``. Defaults to 5.
             **kwargs: ``show``, ``wait_time`` and ``show_dir`` draw the
                 attention if ``maps`` asks for any; without, see
                 :class:`mmpretrain.ImageClassificationInferencer`.
 
         Returns:
-            list[dict | DataSample]: For each image ``pred_scores`` (C, ),
-            ``pred_label``, ``pred_score`` and, with names, ``pred_class``.
-            With ``maps`` also ``attention_classes`` (list of K indices),
+            For each image ``pred_scores`` (C, ), ``pred_label``,
+            ``pred_score`` and, with names, ``pred_class``. With ``maps`` also
+            ``attention_classes`` (list of K indices),
             ``attention_class_names``, ``attention_cells`` (K, heads, h, w),
             each map summing to 1, their ``geometry`` and ``img_shape`` (the
-            network's input), and ``attention`` (K, heads, H, W), float32:
-            the cells' values interpolated at the pixels of the image as
-            given, 0 where the pipeline cuts the image off.
+            network's input), and ``attention`` (K, heads, H, W), float32: the
+            cells' values interpolated at the pixels of the image as given, 0
+            where the pipeline cuts the image off.
         """
         self._check_batch_size(batch_size)
         return super().__call__(inputs, return_datasamples, batch_size,
@@ -104,20 +101,17 @@ class INTRInferencer(BaseINTRInferencer):
         Several layers share one pass of the backbone.
 
         Args:
-            inputs (str | PathLike | np.ndarray | dict | Sequence): See
-                :meth:`__call__`; also the dicts of a data set without a
-                pipeline, which carry ``gt_label``.
-            classes (str | int | Sequence): Any of ``'pred'``, ``'gt'``,
-                ``'topN'``, names and indices. A class comes once, and ``'gt'``
-                is passed over where an image has no label. Defaults to
-                ``('pred', )``.
-            layers (Sequence[int]): Decoder layers. Defaults to (-1, ).
-            batch_size (int): Images in a batch. Defaults to 1.
-            memory (bool): Whether to add :func:`memory_norms`. Defaults to
-                False.
+            inputs: See :meth:`__call__`; also the dicts of a data set without
+                a pipeline, which carry ``gt_label``.
+            classes: Any of ``'pred'``, ``'gt'``, ``'topN'``, names and
+                indices. A class comes once, and ``'gt'`` is passed over where
+                an image has no label.
+            layers: Decoder layers.
+            batch_size: Images in a batch.
+            memory: Whether to add :func:`memory_norms`.
 
         Yields:
-            Explanation: One for each image.
+            One for each image.
         """
         self._check_batch_size(batch_size)
         spec = self.class_names.resolve(classes)
@@ -135,24 +129,24 @@ class INTRInferencer(BaseINTRInferencer):
 
     def visualize(self,
                   ori_inputs: Sequence,
-                  preds: List[DataSample],
+                  preds: list[DataSample],
                   show: bool = False,
                   wait_time: float = 0,
-                  show_dir: Optional[str] = None,
-                  **kwargs) -> Optional[List[np.ndarray]]:
+                  show_dir: str | None = None,
+                  **kwargs) -> list[np.ndarray] | None:
         """Draw where classes looked, or predictions alone without maps.
 
         Args:
-            ori_inputs (Sequence): Images, see :meth:`__call__`.
-            preds (list[DataSample]): From :meth:`forward`.
-            show (bool): Whether to open windows. Defaults to False.
-            wait_time (float): Seconds that a window stays, 0 is until a key
-                is pressed. Defaults to 0.
-            show_dir (str, optional): Folder to write to. Defaults to None.
+            ori_inputs: Images, see :meth:`__call__`.
+            preds: From :meth:`forward`.
+            show: Whether to open windows.
+            wait_time: Seconds that a window stays, 0 is until a key is
+                pressed.
+            show_dir: Folder to write to.
             **kwargs: Passed on where there are no maps.
 
         Returns:
-            list[np.ndarray] | None: RGB pictures, if any were asked for.
+            RGB pictures, if any were asked for.
         """
         if not show and show_dir is None:
             return None
@@ -185,12 +179,12 @@ class INTRInferencer(BaseINTRInferencer):
         return pictures
 
     def postprocess(self,
-                    preds: List[DataSample],
-                    visualization: Optional[List[np.ndarray]],
+                    preds: list[DataSample],
+                    visualization: list[np.ndarray] | None,
                     return_datasamples: bool = False,
                     image_maps: bool = True,
-                    out_file: Optional[str] = None,
-                    topk: int = 5) -> List[Union[dict, DataSample]]:
+                    out_file: str | None = None,
+                    topk: int = 5) -> list[dict | DataSample]:
         """Turn data samples into results; see :meth:`__call__`."""
         if out_file is not None:
             dump([to_record(p, self.class_names, topk) for p in preds],

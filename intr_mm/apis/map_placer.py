@@ -1,5 +1,5 @@
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Dict, Sequence, Tuple
 
 import numpy as np
 from mmpretrain.structures import DataSample
@@ -12,27 +12,26 @@ class MapPlacer:
     """Brings maps on cells and the image together.
 
     Args:
-        pipeline (Callable): What images pass after loading, see
-            :func:`seen_region`.
-        num_layers (int): Number of decoder layers.
+        pipeline: What images pass after loading, see :func:`seen_region`.
+        num_layers: Number of decoder layers.
     """
 
     def __init__(self, pipeline: Callable, num_layers: int) -> None:
         self.pipeline = pipeline
         self.num_layers = num_layers
-        self._regions: Dict[Tuple[int, int], Tuple[slice, slice]] = {}
+        self._regions: dict[tuple[int, int], tuple[slice, slice]] = {}
 
     def explanation(self, results: dict, sample: DataSample,
                     layers: Sequence[int]) -> Explanation:
         """Put an explanation together.
 
         Args:
-            results (dict): Of :func:`read_image`.
-            sample (DataSample): Of :class:`BatchAttention`, with attention.
-            layers (Sequence[int]): Its decoder layers.
+            results: Of :func:`read_image`.
+            sample: Of :class:`BatchAttention`, with attention.
+            layers: Its decoder layers.
 
         Returns:
-            Explanation: Each class once, in the order they were asked for.
+            Each class once, in the order they were asked for.
         """
         classes = sample.attention_classes.tolist()
         once = list(dict.fromkeys(classes))
@@ -55,12 +54,11 @@ class MapPlacer:
         """Maps at the pixels of the image.
 
         Args:
-            cells (np.ndarray): Maps of shape (K, heads, h, w).
-            sample (DataSample): Of :class:`BatchAttention`, with attention.
+            cells: Maps of shape (K, heads, h, w).
+            sample: Of :class:`BatchAttention`, with attention.
 
         Returns:
-            np.ndarray: float32 of shape (K, heads, H, W), 0 outside what the
-            network saw.
+            float32 of shape (K, heads, H, W), 0 outside what the network saw.
         """
         rows, columns = self._region(sample.ori_shape)
         seen = sample_attention(
@@ -72,7 +70,7 @@ class MapPlacer:
                                                 *seen.shape[-2:])
         return maps
 
-    def _region(self, shape: Tuple[int, int]) -> Tuple[slice, slice]:
+    def _region(self, shape: tuple[int, int]) -> tuple[slice, slice]:
         if shape not in self._regions:
             self._regions[shape] = seen_region(self.pipeline, shape)
         return self._regions[shape]

@@ -7,7 +7,6 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from string import Template
-from typing import List, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from intr_mm.visualization.report_encoding import (encode_explanation,
@@ -37,11 +36,11 @@ class ExplanationServer(ThreadingHTTPServer):
     """Serves the page, and explains photos one at a time.
 
     Args:
-        inferencer (INTRInferencer): The model.
-        host (str): Address to listen on. Defaults to '127.0.0.1'.
-        port (int): Port, 0 for any free one. Defaults to 8000.
-        max_bytes (int): Largest file. Defaults to 10 MB.
-        max_pixels (int): Largest photo. Defaults to 50 million.
+        inferencer: The model.
+        host: Address to listen on.
+        port: Port, 0 for any free one.
+        max_bytes: Largest file. Defaults to 10 MB.
+        max_pixels: Largest photo. Defaults to 50 million.
     """
     daemon_threads = True
 
@@ -77,15 +76,15 @@ class ExplanationServer(ThreadingHTTPServer):
         host = f'[{self.host}]' if ':' in self.host else self.host
         return f'http://{host}:{self.server_address[1]}'
 
-    def explain(self, data: bytes, extra: List[int]) -> dict:
+    def explain(self, data: bytes, extra: list[int]) -> dict:
         """Where the best five classes and further ones look.
 
         Args:
-            data (bytes): The photo.
-            extra (list[int]): Further classes.
+            data: The photo.
+            extra: Further classes.
 
         Returns:
-            dict: For the page.
+            For the page.
 
         Raises:
             Refusal: If it is too large or no photo.
@@ -123,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         except (TimeoutError, ConnectionError) as error:
             self.log_error('%r', error)
 
-    def _call(self, method) -> Tuple[HTTPStatus, str, str]:
+    def _call(self, method) -> tuple[HTTPStatus, str, str]:
         try:
             self._check_host()
             return HTTPStatus.OK, *method()
@@ -218,5 +217,5 @@ class Handler(BaseHTTPRequestHandler):
             *_error(HTTPStatus(code), message or HTTPStatus(code).description))
 
 
-def _error(status: HTTPStatus, reason: str) -> Tuple[HTTPStatus, str, str]:
+def _error(status: HTTPStatus, reason: str) -> tuple[HTTPStatus, str, str]:
     return status, 'application/json', json.dumps(dict(error=reason))

@@ -1,6 +1,6 @@
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence
 
 from mmpretrain.structures import DataSample
 
@@ -11,12 +11,12 @@ def to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
     """A prediction as JSON can hold it.
 
     Args:
-        sample (DataSample): Prediction of :class:`INTRInferencer`.
-        names (ClassNames): Names of the classes.
-        topk (int): Number of best classes to list.
+        sample: Prediction of :class:`INTRInferencer`.
+        names: Names of the classes.
+        topk: Number of best classes to list.
 
     Returns:
-        dict: ``path`` (None for arrays), ``label``, ``class``, ``score`` and
+        ``path`` (None for arrays), ``label``, ``class``, ``score`` and
         ``topk``; with attention also ``attention``: ``labels``, ``classes``,
         ``cells`` (K, heads, h, w), and ``stride``, ``offset`` and
         ``img_shape``, which place the cells on the network's input.
@@ -46,16 +46,15 @@ def to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
     return record
 
 
-def unique_stems(paths: Sequence[str]) -> List[str]:
+def unique_stems(paths: Sequence[str]) -> list[str]:
     """Names for what is written of images, no two alike.
 
     Args:
-        paths (Sequence[str]): Paths or names of the images; '' stands for an
-            image without.
+        paths: Paths or names of the images; '' stands for an image without.
 
     Returns:
-        list[str]: Stem of each path; behind those that several share, and
-        for those without, the place in the list.
+        Stem of each path; behind those that several share, and for those
+        without, the place in the list.
     """
     stems = [Path(path).stem for path in paths]
     shared = Counter(stems)

@@ -1,4 +1,4 @@
-from typing import Callable, Tuple
+from collections.abc import Callable
 
 import numpy as np
 
@@ -6,20 +6,20 @@ import numpy as np
 _TOLERANCE = 4
 
 
-def seen_region(pipeline: Callable, shape: Tuple[int,
-                                                 int]) -> Tuple[slice, slice]:
+def seen_region(pipeline: Callable, shape: tuple[int,
+                                                 int]) -> tuple[slice, slice]:
     """The part of an image that a pipeline shows to the network.
 
     A picture whose grey levels tell their place is sent through the pipeline,
     so any resizing and cropping is understood.
 
     Args:
-        pipeline (Callable): Takes ``dict(img=...)`` and packs it, as that of a
-            data set after loading; the same for every image of a size.
-        shape (tuple[int, int]): Height and width of the image in pixels.
+        pipeline: Takes ``dict(img=...)`` and packs it, as that of a data set
+            after loading; the same for every image of a size.
+        shape: Height and width of the image in pixels.
 
     Returns:
-        tuple[slice, slice]: Rows and columns of the image, to a pixel.
+        Rows and columns of the image, to a pixel.
 
     Raises:
         ValueError: If the pipeline does more than resize and crop.

@@ -23,11 +23,11 @@ def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
     """Decode a photo of which nothing is trusted.
 
     Args:
-        data (bytes): The file.
-        max_pixels (int): Largest number of pixels.
+        data: The file.
+        max_pixels: Largest number of pixels.
 
     Returns:
-        np.ndarray: BGR image (H, W, 3), uint8, turned upright.
+        BGR image (H, W, 3), uint8, turned upright.
 
     Raises:
         Refusal: If it is too large or no photo.

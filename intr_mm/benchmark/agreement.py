@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -11,19 +10,17 @@ class Agreement:
     """How far two implementations' outputs lie apart.
 
     Args:
-        difference (float): Largest absolute difference.
-        relative (float): The same, relative to the largest magnitude of the
-            reference.
-        excess (float): The same, relative to that magnitude or 1, whichever
-            is larger: what has to stay within ``TOLERANCE`` in float32.
-        top1 (float, optional): Share of the images whose best class is the
-            same; None of losses.
-        exact (bool): Whether both compute in float32.
+        difference: Largest absolute difference.
+        relative: The same, relative to the largest magnitude of the reference.
+        excess: The same, relative to that magnitude or 1, whichever is larger:
+            what has to stay within ``TOLERANCE`` in float32.
+        top1: Share of the images whose best class is the same; None of losses.
+        exact: Whether both compute in float32.
     """
     difference: float
     relative: float
     excess: float
-    top1: Optional[float]
+    top1: float | None
     exact: bool
 
     @property
@@ -37,12 +34,12 @@ def compare_outputs(reference: np.ndarray, output: np.ndarray,
     """Compare the outputs of two implementations.
 
     Args:
-        reference (np.ndarray): Logits (B, C), or a loss ().
-        output (np.ndarray): The same of the other.
-        exact (bool): Whether both compute in float32.
+        reference: Logits (B, C), or a loss ().
+        output: The same of the other.
+        exact: Whether both compute in float32.
 
     Returns:
-        Agreement: How far they lie apart.
+        How far they lie apart.
 
     Raises:
         ValueError: Their shapes differ.

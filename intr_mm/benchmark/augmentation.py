@@ -1,6 +1,6 @@
 """The training augmentation of both implementations, on one core."""
 import random
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -18,11 +18,11 @@ def augment_ours(cfg: Config, files: Sequence[str]) -> Callable[[], None]:
     """Prepare the training pipeline of the config, with normalisation.
 
     Args:
-        cfg (Config): Full config.
-        files (Sequence[str]): The photos.
+        cfg: Full config.
+        files: The photos.
 
     Returns:
-        Callable: Loads and augments all photos.
+        Loads and augments all photos.
     """
     cv2.setNumThreads(1)
     with DefaultScope.overwrite_default_scope(
@@ -48,10 +48,10 @@ def augment_official(files: Sequence[str]) -> Callable[[], None]:
     """Prepare the training transform of the official code.
 
     Args:
-        files (Sequence[str]): The photos.
+        files: The photos.
 
     Returns:
-        Callable: Loads and augments all photos.
+        Loads and augments all photos.
     """
     from datasets.build import make_transforms
     from torchvision.datasets.folder import default_loader

@@ -1,6 +1,7 @@
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -17,22 +18,22 @@ class Bench:
     """Asks implementations in turn, each in a process of its own.
 
     Args:
-        cfg (Config): Full config.
-        builders (dict[str, Callable]): Build the implementations, by name.
-        weights (Path): Folder for the weights.
-        device (str): Where to compute.
-        threads (int): Threads of PyTorch for the matrix peak.
-        repeat (int): Runs of each side.
-        profile (bool): Whether to profile one more. Defaults to False.
+        cfg: Full config.
+        builders: Build the implementations, by name.
+        weights: Folder for the weights.
+        device: Where to compute.
+        threads: Threads of PyTorch for the matrix peak.
+        repeat: Runs of each side.
+        profile: Whether to profile one more.
 
     Attributes:
-        peaks (dict[str, float]): FLOP/s of :func:`matrix_peak`, which the
-            first process measures before its first case.
+        peaks: FLOP/s of :func:`matrix_peak`, which the first process measures
+            before its first case.
     """
 
     def __init__(self,
                  cfg: Config,
-                 builders: Dict[str, Callable[[], Any]],
+                 builders: dict[str, Callable[[], Any]],
                  weights: Path,
                  device: str,
                  threads: int,
@@ -45,8 +46,8 @@ class Bench:
         self.repeat = repeat
         self.profile = profile
         self.threads = threads
-        self.peaks: Dict[str, float] = {}
-        self._children: Dict[str, Child] = {}
+        self.peaks: dict[str, float] = {}
+        self._children: dict[str, Child] = {}
         self._trained = False
 
     def __enter__(self) -> 'Bench':
@@ -64,12 +65,11 @@ class Bench:
         """Measure a case.
 
         Args:
-            case (Case): What to measure.
-            sides (Sequence[Side]): Who is asked in turn, the reference first.
+            case: What to measure.
+            sides: Who is asked in turn, the reference first.
 
         Returns:
-            Result: What was measured; a side that ran out of memory holds
-            the reason.
+            What was measured; a side that ran out of memory holds the reason.
         """
         file = weights_file(self.weights, case.num_classes, official=False)
         if not case.files and not file.exists():
@@ -93,12 +93,12 @@ class Bench:
                 m.share_of_peak = flops / m.median_seconds / self._peak(m)
         return Result(case, flops, measurements, _compare(measurements))
 
-    def _prepare(self, case: Case, measurements: List[Measurement]) -> None:
+    def _prepare(self, case: Case, measurements: list[Measurement]) -> None:
         if case.training != self._trained:
             # Training changes how a process keeps memory.
             self._close()
             self._trained = case.training
-        operations: Dict[str, List[str]] = {}
+        operations: dict[str, list[str]] = {}
         for m in measurements:
             operations.setdefault(m.side.implementation,
                                   []).append(m.side.operation)
@@ -113,7 +113,7 @@ class Bench:
                 child.ask('prepare', case, of_child)
 
     def _ask(self, m: Measurement, method: str,
-             measurements: List[Measurement]) -> Any:
+             measurements: list[Measurement]) -> Any:
         """The child's answer; None once it has failed."""
         if m.failure is not None:
             return None
@@ -123,7 +123,7 @@ class Bench:
 
     @contextmanager
     def _surviving(self, name: str,
-                   measurements: List[Measurement]) -> Iterator[None]:
+                   measurements: list[Measurement]) -> Iterator[None]:
         """Note that a child failed, and go on with the others."""
         try:
             yield
@@ -138,7 +138,7 @@ class Bench:
         return self.peaks['bfloat16' if low else 'float32']
 
 
-def _compare(measurements: List[Measurement]) -> List[Comparison]:
+def _compare(measurements: list[Measurement]) -> list[Comparison]:
     reference, *others = measurements
     comparisons = []
     for other in others:

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -7,22 +6,22 @@ class Case:
     """One thing that is measured, the same for all implementations.
 
     Args:
-        work (str): Name of the work, a key of ``WORKS``.
-        num_classes (int): Number of classes ``C`` of the model.
-        batch_size (int): Number of images ``B``.
-        shape (tuple[int, int]): Height and width of the images in pixels; of
-            the memory in cells for the decoder alone.
-        training (bool): Whether it changes the weights. Defaults to False.
-        files (tuple[str]): Photos to augment. Defaults to ().
-        threads (int): Threads of PyTorch. Defaults to 1.
-        seed (int): Seed of the inputs. Defaults to 0.
+        work: Name of the work, a key of ``WORKS``.
+        num_classes: Number of classes ``C`` of the model.
+        batch_size: Number of images ``B``.
+        shape: Height and width of the images in pixels; of the memory in cells
+            for the decoder alone.
+        training: Whether it changes the weights.
+        files: Photos to augment.
+        threads: Threads of PyTorch.
+        seed: Seed of the inputs.
     """
     work: str
     num_classes: int
     batch_size: int
-    shape: Tuple[int, int]
+    shape: tuple[int, int]
     training: bool = False
-    files: Tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     threads: int = 1
     seed: int = 0
 
@@ -39,8 +38,8 @@ class Side:
     """One of those that are asked in turn.
 
     Args:
-        implementation (str): ``'official'`` or a mode of ours.
-        operation (str): Method of the implementation that prepares the work.
+        implementation: ``'official'`` or a mode of ours.
+        operation: Method of the implementation that prepares the work.
     """
     implementation: str
     operation: str

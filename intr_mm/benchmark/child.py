@@ -4,8 +4,9 @@ import logging
 import multiprocessing
 import time
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +27,9 @@ class Child:
     """A process with an implementation.
 
     Args:
-        name (str): Name for messages.
-        build (Callable): Builds the implementation, in the process.
-        device (str): Where it computes.
+        name: Name for messages.
+        build: Builds the implementation, in the process.
+        device: Where it computes.
     """
 
     def __init__(self, name: str, build: Callable[[], Any],
@@ -45,11 +46,11 @@ class Child:
         """Call a method of the :class:`Worker` in the process.
 
         Args:
-            method (str): Its name.
+            method: Its name.
             *args: Its arguments.
 
         Returns:
-            Any: What it gives.
+            What it gives.
 
         Raises:
             ChildFailed: Memory did not suffice, or the process was killed.
@@ -79,17 +80,17 @@ class Worker:
     """What runs in a child.
 
     Args:
-        implementation (Any): Its methods prepare operations on a case.
-        device (str): Where it computes.
+        implementation: Its methods prepare operations on a case.
+        device: Where it computes.
     """
 
     def __init__(self, implementation: Any, device: str) -> None:
         self.implementation = implementation
         self.device = device
-        self._runs: Dict[str, Callable] = {}
-        self._outputs: Dict[str, Any] = {}
+        self._runs: dict[str, Callable] = {}
+        self._outputs: dict[str, Any] = {}
 
-    def prepare(self, case: Case, operations: List[str]) -> None:
+    def prepare(self, case: Case, operations: list[str]) -> None:
         """Prepare operations on a case, instead of those before."""
         self._runs, self._outputs = {}, {}
         gc.collect()
@@ -109,7 +110,7 @@ class Worker:
             self._outputs[operation] = result
         return seconds
 
-    def memory(self, operation: str) -> Optional[Tuple[float, float]]:
+    def memory(self, operation: str) -> tuple[float, float] | None:
         """Run an operation once and give its memory; see
         :func:`measure_memory`."""
         run = self._runs[operation]
@@ -119,15 +120,15 @@ class Worker:
             if parameter.grad is not None) if hasattr(run, 'model') else 0
         return measure_memory(run, self.device, released)
 
-    def profile(self, operation: str) -> List[dict]:
+    def profile(self, operation: str) -> list[dict]:
         """Run an operation once; see :func:`profile_operations`."""
         return profile_operations(self._runs[operation], self.device)
 
-    def matrix_peak(self, threads: int) -> Dict[str, float]:
+    def matrix_peak(self, threads: int) -> dict[str, float]:
         """See :func:`matrix_peak`."""
         return matrix_peak(self.device, threads)
 
-    def output(self, operation: str) -> Optional[np.ndarray]:
+    def output(self, operation: str) -> np.ndarray | None:
         """The output of the last run, or the loss, in float32."""
         output = self._outputs[operation]
         return None if output is None else output.float().cpu().numpy()
@@ -147,9 +148,9 @@ def serve(connection: Connection, build: Callable[[], Any],
     """Answer until the parent ends the process.
 
     Args:
-        connection (Connection): To the parent.
-        build (Callable): Builds the implementation.
-        device (str): Where it computes.
+        connection: To the parent.
+        build: Builds the implementation.
+        device: Where it computes.
     """
     worker = None
     while True:

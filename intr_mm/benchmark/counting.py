@@ -18,12 +18,12 @@ def count_work(cfg: Config, case: Case) -> int:
     convolutions, which have no backward pass.
 
     Args:
-        cfg (Config): Full config.
-        case (Case): What is measured.
+        cfg: Full config.
+        case: What is measured.
 
     Returns:
-        int: FLOPs of convolutions, projections and attention; 0 if no model
-        takes part.
+        FLOPs of convolutions, projections and attention; 0 if no model takes
+        part.
     """
     if case.files:
         return 0

@@ -9,11 +9,11 @@ def make_images(case: Case, device: str) -> Tensor:
     """Images as the data preprocessor gives them.
 
     Args:
-        case (Case): Their number, size and seed.
-        device (str): Where to put them.
+        case: Their number, size and seed.
+        device: Where to put them.
 
     Returns:
-        Tensor: float32 of shape (B, 3, H, W), standard normal.
+        float32 of shape (B, 3, H, W), standard normal.
     """
     return _randn(case, 3).to(device)
 
@@ -22,12 +22,12 @@ def make_memory(case: Case, embed_dims: int, device: str) -> Tensor:
     """What the encoder hands to the decoder.
 
     Args:
-        case (Case): Batch size, cells and seed.
-        embed_dims (int): Width ``D`` of the tokens.
-        device (str): Where to put it.
+        case: Batch size, cells and seed.
+        embed_dims: Width ``D`` of the tokens.
+        device: Where to put it.
 
     Returns:
-        Tensor: float32 of shape (B, D, h, w), standard normal.
+        float32 of shape (B, D, h, w), standard normal.
     """
     return _randn(case, embed_dims).to(device)
 
@@ -36,11 +36,11 @@ def make_labels(case: Case, device: str) -> Tensor:
     """Labels to train on.
 
     Args:
-        case (Case): Batch size, number of classes and seed.
-        device (str): Where to put them.
+        case: Batch size, number of classes and seed.
+        device: Where to put them.
 
     Returns:
-        Tensor: int64 of shape (B, ).
+        Int64 of shape (B, ).
     """
     generator = torch.Generator().manual_seed(case.seed)
     return torch.randint(

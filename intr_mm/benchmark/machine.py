@@ -13,11 +13,11 @@ def describe_machine(device: str, threads: int) -> dict:
     """What figures depend on besides the code.
 
     Args:
-        device (str): Where is computed.
-        threads (int): Threads of PyTorch.
+        device: Where is computed.
+        threads: Threads of PyTorch.
 
     Returns:
-        dict: Names and versions.
+        Names and versions.
     """
     return dict(
         device=device,

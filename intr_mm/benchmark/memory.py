@@ -1,7 +1,7 @@
 import ctypes
 import gc
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Optional, Tuple
 
 import torch
 
@@ -13,7 +13,7 @@ _CLEAR_REFS = Path('/proc/self/clear_refs')
 
 def measure_memory(run: Callable[[], object],
                    device: str,
-                   released: int = 0) -> Optional[Tuple[float, float]]:
+                   released: int = 0) -> tuple[float, float] | None:
     """Peak memory of a call.
 
     Memory that earlier calls freed is given back to the system before, or a
@@ -21,16 +21,15 @@ def measure_memory(run: Callable[[], object],
     process, on GPUs what PyTorch has allocated.
 
     Args:
-        run (Callable): What to call.
-        device (str): Where it computes.
-        released (int): Bytes held before that the call lets go, such as the
-            last step's gradients; they are no part of what was held before.
-            Defaults to 0.
+        run: What to call.
+        device: Where it computes.
+        released: Bytes held before that the call lets go, such as the last
+            step's gradients; they are no part of what was held before.
 
     Returns:
-        tuple[float, float], optional: MiB at the peak in all, and MiB by
-        which the call rose above what was held before. None where the system
-        does not tell, as without Linux's ``/proc``.
+        MiB at the peak in all, and MiB by which the call rose above what was
+        held before. None where the system does not tell, as without Linux's
+        ``/proc``.
     """
     gc.collect()
     if device.startswith('cuda'):
@@ -53,7 +52,7 @@ def prefer_to_be_killed() -> None:
 
 
 def _cuda_memory(run: Callable[[], object],
-                 released: int) -> Tuple[float, float]:
+                 released: int) -> tuple[float, float]:
     torch.cuda.empty_cache()
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()

@@ -23,10 +23,10 @@ class OfficialINTR:
     the official code builds them.
 
     Args:
-        cfg (dict): Full config.
-        code (Path): Checkout of the official code.
-        weights (Path): Folder of the weights.
-        device (str): Where to compute.
+        cfg: Full config.
+        code: Checkout of the official code.
+        weights: Folder of the weights.
+        device: Where to compute.
     """
 
     def __init__(self, cfg: dict, code: Path, weights: Path,

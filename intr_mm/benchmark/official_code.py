@@ -14,7 +14,7 @@ def check_official_code(code: Path) -> None:
     """Check that a folder is a checkout of the official code.
 
     Args:
-        code (Path): The folder.
+        code: The folder.
 
     Raises:
         ValueError: If it is not.
@@ -32,7 +32,7 @@ def use_official_code(code: Path) -> None:
     Its backbone is built without the ImageNet weights that it would download.
 
     Args:
-        code (Path): The checkout.
+        code: The checkout.
     """
     # other packages of these names may have been imported before
     for name in list(sys.modules):
@@ -48,12 +48,12 @@ def official_args(cfg: Config, num_classes: int, device: str) -> dict:
     """Options of the official code for the model of a config.
 
     Args:
-        cfg (Config): Full config.
-        num_classes (int): Number of classes.
-        device (str): Where to compute.
+        cfg: Full config.
+        num_classes: Number of classes.
+        device: Where to compute.
 
     Returns:
-        dict: The options that its ``build_model`` reads.
+        The options that its ``build_model`` reads.
 
     Raises:
         ValueError: The official code has no such model.

@@ -10,10 +10,10 @@ class OfficialTrainingStep(TrainingStep):
     """A step of training in the order of the official code, on one batch.
 
     Args:
-        recipe (Config): ``optim_wrapper`` of the config.
-        model (nn.Module): The official model, on its device; it is trained.
+        recipe: ``optim_wrapper`` of the config.
+        model: The official model, on its device; it is trained.
         images: Its images with their padding mask.
-        labels (Tensor): int64 of shape (B, ).
+        labels: int64 of shape (B, ).
     """
 
     def __init__(self, recipe: Config, model: nn.Module, images,

@@ -1,5 +1,4 @@
 from copy import deepcopy
-from typing import List
 
 import torch
 from mmengine.config import Config
@@ -23,16 +22,16 @@ class OurTrainingStep(TrainingStep):
     are turned on as the runner does.
 
     Args:
-        cfg (Config): Full config, with ``optim_wrapper``.
-        model (nn.Module): The model, on its device; it is trained.
-        amp (bool): Whether to train in mixed precision, see
+        cfg: Full config, with ``optim_wrapper``.
+        model: The model, on its device; it is trained.
+        amp: Whether to train in mixed precision, see
             :func:`intr_mm.engine.use_amp`.
-        inputs (Tensor): Normalised images, (B, 3, H, W).
-        samples (list[DataSample]): With labels.
+        inputs: Normalised images, (B, 3, H, W).
+        samples: With labels.
     """
 
     def __init__(self, cfg: Config, model: nn.Module, amp: bool,
-                 inputs: Tensor, samples: List[DataSample]) -> None:
+                 inputs: Tensor, samples: list[DataSample]) -> None:
         super().__init__(model)
         self.inputs = inputs
         self.samples = samples

@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Optional
 
 import torch
 from mmengine.config import Config
@@ -15,7 +16,7 @@ from .our_training import OurTrainingStep
 from .weights import build_model, weights_file
 
 # Precision of optimize_for_inference; fp32 is the model of the config.
-INFERENCE_MODES: Dict[str, Optional[str]] = {
+INFERENCE_MODES: dict[str, str | None] = {
     'fp32': None,
     'fast-fp32': 'float32',
     'fast-bf16': 'bfloat16',
@@ -23,7 +24,7 @@ INFERENCE_MODES: Dict[str, Optional[str]] = {
 TRAINING_MODES = ('fp32', 'amp')
 LOW_PRECISION = ('fast-bf16', 'amp')
 # What is called again and again, and what is compared where that gives none.
-Prepared = Tuple[Callable[[], Optional[Tensor]], Optional[Tensor]]
+Prepared = tuple[Callable[[], Optional[Tensor]], Optional[Tensor]]
 
 
 class OurINTR:
@@ -33,12 +34,12 @@ class OurINTR:
     for each case, others for each number of classes.
 
     Args:
-        cfg (dict): Full config.
-        mode (str): ``'fp32'``, ``'fast-fp32'``, ``'fast-bf16'`` or, to train
-            only, ``'amp'``.
-        weights (Path): Folder of the weights.
-        device (str): Where to compute.
-        compile (bool): Whether the fast modes are compiled. Defaults to True.
+        cfg: Full config.
+        mode: ``'fp32'``, ``'fast-fp32'``, ``'fast-bf16'`` or, to train only,
+            ``'amp'``.
+        weights: Folder of the weights.
+        device: Where to compute.
+        compile: Whether the fast modes are compiled.
     """
 
     def __init__(self,
@@ -91,7 +92,7 @@ class OurINTR:
         return augment_ours(self.cfg, case.files), None
 
     def _predictions(self, case: Case,
-                     attention: Optional[dict]) -> Callable[[], Tensor]:
+                     attention: dict | None) -> Callable[[], Tensor]:
         model, images = self._inference_model(case), self._images(case)
         samples = make_samples(case)
 
@@ -125,16 +126,15 @@ class OurINTR:
         return make_images(case, self.device)
 
 
-def make_samples(case: Case,
-                 labels: Optional[Tensor] = None) -> List[DataSample]:
+def make_samples(case: Case, labels: Tensor | None = None) -> list[DataSample]:
     """Data samples as the data preprocessor gives them.
 
     Args:
-        case (Case): Batch size and shape.
-        labels (Tensor, optional): Labels (B, ). Defaults to None.
+        case: Batch size and shape.
+        labels: Labels (B, ).
 
     Returns:
-        list[DataSample]: One for each image, none of which is padded.
+        One for each image, none of which is padded.
     """
     sizes = dict(img_shape=case.shape, batch_input_shape=case.shape)
     samples = [DataSample(metainfo=sizes) for _ in range(case.batch_size)]

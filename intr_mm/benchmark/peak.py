@@ -1,5 +1,4 @@
 import time
-from typing import Dict
 
 import torch
 
@@ -8,16 +7,16 @@ _ENOUGH_SECONDS = 0.1
 _LARGEST = 8192
 
 
-def matrix_peak(device: str, threads: int) -> Dict[str, float]:
+def matrix_peak(device: str, threads: int) -> dict[str, float]:
     """Measure how fast large matrices are multiplied.
 
     Args:
-        device (str): Where to compute.
-        threads (int): Threads of PyTorch.
+        device: Where to compute.
+        threads: Threads of PyTorch.
 
     Returns:
-        dict[str, float]: FLOP/s in ``'float32'`` and ``'bfloat16'``, best of
-        five; one multiply-add is two FLOPs.
+        FLOP/s in ``'float32'`` and ``'bfloat16'``, best of five; one
+        multiply-add is two FLOPs.
     """
     torch.set_num_threads(threads)
     return {
@@ -50,7 +49,7 @@ def synchronize(device: str) -> None:
     """Wait until a device has done what it was told.
 
     Args:
-        device (str): The device.
+        device: The device.
     """
     if device.startswith('cuda'):
         torch.cuda.synchronize()

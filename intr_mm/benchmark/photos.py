@@ -1,18 +1,17 @@
 from pathlib import Path
-from typing import Tuple
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
-def find_photos(folder: str, number: int) -> Tuple[str, ...]:
+def find_photos(folder: str, number: int) -> tuple[str, ...]:
     """Choose photos, evenly spread over the classes.
 
     Args:
-        folder (str): Folder of class folders.
-        number (int): How many at most.
+        folder: Folder of class folders.
+        number: How many at most.
 
     Returns:
-        tuple[str]: Their paths, sorted.
+        Their paths, sorted.
 
     Raises:
         ValueError: There are none.

@@ -1,5 +1,3 @@
-from typing import Dict, List
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, NullLocator
@@ -10,13 +8,13 @@ from .results import Result
 PLOTTED = {'classes': 'prediction', 'train-classes': 'training step'}
 
 
-def plot_classes(results: List[Result], path: str) -> None:
+def plot_classes(results: list[Result], path: str) -> None:
     """Draw what the number of classes costs, in time and in memory.
 
     Args:
-        results (list[Result]): Of all cases; those of ``PLOTTED`` are drawn, a
-            row of panels for each work.
-        path (str): Picture to write.
+        results: Of all cases; those of ``PLOTTED`` are drawn, a row of panels
+            for each work.
+        path: Picture to write.
 
     Raises:
         ValueError: There is nothing to draw.
@@ -40,9 +38,9 @@ def plot_classes(results: List[Result], path: str) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw(axes: Axes, results: List[Result], field: str, title: str,
+def _draw(axes: Axes, results: list[Result], field: str, title: str,
           label: str) -> None:
-    lines: Dict[str, List[tuple]] = {}
+    lines: dict[str, list[tuple]] = {}
     for result in results:
         for m in result.measurements:
             value = getattr(m, field)

@@ -1,4 +1,4 @@
-from typing import Callable, List
+from collections.abc import Callable
 
 from terminaltables import AsciiTable
 from torch.profiler import ProfilerActivity, profile
@@ -9,16 +9,16 @@ from .results import Result
 _TOP = 10
 
 
-def profile_operations(run: Callable[[], object], device: str) -> List[dict]:
+def profile_operations(run: Callable[[], object], device: str) -> list[dict]:
     """PyTorch's operations in which a call spends its time.
 
     Args:
-        run (Callable): What to call.
-        device (str): Where it computes.
+        run: What to call.
+        device: Where it computes.
 
     Returns:
-        list[dict]: ``name``, ``calls``, ``seconds`` without those of the
-        operations within, and ``share`` of them all, of the ten longest.
+        ``name``, ``calls``, ``seconds`` without those of the operations
+        within, and ``share`` of them all, of the ten longest.
     """
     activities = [ProfilerActivity.CPU]
     if device != 'cpu':
@@ -44,14 +44,14 @@ def profile_operations(run: Callable[[], object], device: str) -> List[dict]:
     ]
 
 
-def format_profiles(results: List[Result]) -> str:
+def format_profiles(results: list[Result]) -> str:
     """Write profiles as a table.
 
     Args:
-        results (list[Result]): Of all cases.
+        results: Of all cases.
 
     Returns:
-        str: The operations of each side that was profiled.
+        The operations of each side that was profiled.
     """
     rows = [['case', 'who', 'operation', 'calls', 'seconds', 'share']]
     for result in results:

@@ -1,6 +1,5 @@
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import List, Optional
 
 import numpy as np
 
@@ -13,27 +12,27 @@ class Measurement:
     """What one side of a case took.
 
     Args:
-        side (Side): Who was asked.
-        seconds (list[float]): Of each run.
-        peak_mib (float, optional): Peak memory of a run, in MiB.
-        growth_mib (float, optional): The same above what was held before.
-        output (np.ndarray, optional): What it gave.
-        share_of_peak (float, optional): FLOP/s by the median of the seconds,
-            relative to the matrix peak of its precision.
-        failure (str, optional): Why nothing was measured.
-        profile (list[dict], optional): See :func:`profile_operations`.
+        side: Who was asked.
+        seconds: Of each run.
+        peak_mib: Peak memory of a run, in MiB.
+        growth_mib: The same above what was held before.
+        output: What it gave.
+        share_of_peak: FLOP/s by the median of the seconds, relative to the
+            matrix peak of its precision.
+        failure: Why nothing was measured.
+        profile: See :func:`profile_operations`.
     """
     side: Side
-    seconds: List[float] = field(default_factory=list)
-    peak_mib: Optional[float] = None
-    growth_mib: Optional[float] = None
-    output: Optional[np.ndarray] = None
-    share_of_peak: Optional[float] = None
-    failure: Optional[str] = None
-    profile: Optional[List[dict]] = None
+    seconds: list[float] = field(default_factory=list)
+    peak_mib: float | None = None
+    growth_mib: float | None = None
+    output: np.ndarray | None = None
+    share_of_peak: float | None = None
+    failure: str | None = None
+    profile: list[dict] | None = None
 
     @property
-    def median_seconds(self) -> Optional[float]:
+    def median_seconds(self) -> float | None:
         """Median of the seconds."""
         return median(self.seconds) if self.seconds else None
 
@@ -49,29 +48,29 @@ class Comparison:
     """One side of a case against the reference.
 
     Args:
-        reference (Measurement): Of the first side.
-        other (Measurement): Of another side.
-        agreement (Agreement, optional): Of their outputs.
+        reference: Of the first side.
+        other: Of another side.
+        agreement: Of their outputs.
     """
     reference: Measurement
     other: Measurement
-    agreement: Optional[Agreement] = None
+    agreement: Agreement | None = None
 
     @property
-    def speedups(self) -> List[float]:
+    def speedups(self) -> list[float]:
         """Seconds of the reference by those of the other, for each pair."""
         return [
             a / b for a, b in zip(self.reference.seconds, self.other.seconds)
         ]
 
-    def memory_ratio(self, name: str) -> Optional[float]:
+    def memory_ratio(self, name: str) -> float | None:
         """MiB of the reference by those of the other.
 
         Args:
-            name (str): ``'peak_mib'`` or ``'growth_mib'``.
+            name: ``'peak_mib'`` or ``'growth_mib'``.
 
         Returns:
-            float, optional: The ratio; None where one is unknown or 0.
+            The ratio; None where one is unknown or 0.
         """
         a, b = getattr(self.reference, name), getattr(self.other, name)
         return a / b if a and b else None
@@ -96,18 +95,18 @@ class Result:
     """All that is known of a case.
 
     Args:
-        case (Case): What was measured.
-        flops (int): Nominal work, two for each multiply-add.
-        measurements (list[Measurement]): Of all sides, the reference first.
-        comparisons (list[Comparison]): Of each other side.
+        case: What was measured.
+        flops: Nominal work, two for each multiply-add.
+        measurements: Of all sides, the reference first.
+        comparisons: Of each other side.
     """
     case: Case
     flops: int
-    measurements: List[Measurement]
-    comparisons: List[Comparison]
+    measurements: list[Measurement]
+    comparisons: list[Comparison]
 
     @property
-    def disagreements(self) -> List[str]:
+    def disagreements(self) -> list[str]:
         """A sentence for each side whose float32 outputs are not those of the
         reference."""
         return [

@@ -1,5 +1,4 @@
 from statistics import median
-from typing import List, Optional
 
 from terminaltables import AsciiTable
 
@@ -11,18 +10,18 @@ _COLUMNS = [
 ]
 
 
-def format_results(results: List[Result]) -> str:
+def format_results(results: list[Result]) -> str:
     """Write results as a table.
 
     Args:
-        results (list[Result]): Of all cases.
+        results: Of all cases.
 
     Returns:
-        str: A line for each pair of the reference ``A`` and another side
-        ``B``: median seconds; their ratio in each pair of runs as median
-        [lowest, highest]; the ratio of the memory above what was held before,
-        and of the whole process; the outputs' largest difference, absolute
-        and relative; and shares of the matrix peak.
+        A line for each pair of the reference ``A`` and another side ``B``:
+        median seconds; their ratio in each pair of runs as median [lowest,
+        highest]; the ratio of the memory above what was held before, and of
+        the whole process; the outputs' largest difference, absolute and
+        relative; and shares of the matrix peak.
     """
     rows = [_COLUMNS]
     for result in results:
@@ -33,7 +32,7 @@ def format_results(results: List[Result]) -> str:
     return AsciiTable(rows).table
 
 
-def _pair(result: Result, comparison: Comparison) -> List[str]:
+def _pair(result: Result, comparison: Comparison) -> list[str]:
     a, b = comparison.reference, comparison.other
     same = a.side.implementation == b.side.implementation
     growth = _number(comparison.memory_ratio('growth_mib'))
@@ -50,7 +49,7 @@ def _pair(result: Result, comparison: Comparison) -> List[str]:
     ]
 
 
-def _alone(result: Result) -> List[str]:
+def _alone(result: Result) -> list[str]:
     only = result.measurements[0]
     memory = ''
     if only.peak_mib is not None:
@@ -74,7 +73,7 @@ def _describe(result: Result, m: Measurement, operation: bool) -> str:
     return text
 
 
-def _spread(values: List[float]) -> str:
+def _spread(values: list[float]) -> str:
     if not values:
         return ''
     return (f'{_number(median(values))} [{_number(min(values))}, '
@@ -93,9 +92,9 @@ def _agreement(comparison: Comparison) -> str:
     return text
 
 
-def _number(value: Optional[float]) -> str:
+def _number(value: float | None) -> str:
     return '' if value is None else f'{value:.3g}'
 
 
-def _percent(share: Optional[float]) -> str:
+def _percent(share: float | None) -> str:
     return '' if share is None else f'{share:.0%}'

@@ -7,7 +7,7 @@ class TrainingStep(ABC):
     """A step of training, again and again on the same batch.
 
     Args:
-        model (nn.Module): The model, on its device; it is trained.
+        model: The model, on its device; it is trained.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -1,8 +1,8 @@
 """The same random weights for all implementations."""
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Iterator
 
 import torch
 from mmengine.config import Config
@@ -18,11 +18,11 @@ def build_model(cfg: Config, num_classes: int) -> nn.Module:
     """Build the model of a config for a number of classes, without weights.
 
     Args:
-        cfg (Config): Full config.
-        num_classes (int): Number of classes.
+        cfg: Full config.
+        num_classes: Number of classes.
 
     Returns:
-        nn.Module: The model; nothing was fetched.
+        The model; nothing was fetched.
     """
     model = deepcopy(cfg.model)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
@@ -40,10 +40,10 @@ def save_random_weights(cfg: Config, num_classes: int, seed: int,
     """Write random weights under our and under the official names.
 
     Args:
-        cfg (Config): Full config.
-        num_classes (int): Number of classes.
-        seed (int): Seed of the weights.
-        folder (Path): Where :func:`weights_file` lies.
+        cfg: Full config.
+        num_classes: Number of classes.
+        seed: Seed of the weights.
+        folder: Where :func:`weights_file` lies.
     """
     torch.manual_seed(seed)
     model = build_model(cfg, num_classes)
@@ -65,12 +65,12 @@ def weights_file(folder: Path, num_classes: int, official: bool) -> Path:
     """Where weights are kept.
 
     Args:
-        folder (Path): Folder of the weights.
-        num_classes (int): Number of classes.
-        official (bool): Whether under the official names.
+        folder: Folder of the weights.
+        num_classes: Number of classes.
+        official: Whether under the official names.
 
     Returns:
-        Path: The file.
+        The file.
     """
     name = 'official' if official else 'ours'
     return folder / f'{name}_{num_classes}.pth'
@@ -95,7 +95,7 @@ def randomize(model: nn.Module) -> None:
     change nothing.
 
     Args:
-        model (nn.Module): Changed in place.
+        model: Changed in place.
     """
     for parameter in model.parameters():
         if parameter.dim() < 2:

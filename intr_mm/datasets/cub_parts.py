@@ -1,5 +1,3 @@
-from typing import Dict, List
-
 import numpy as np
 from mmengine import list_from_file
 from mmpretrain.datasets import CUB
@@ -28,18 +26,18 @@ class CUBParts(CUB):
     for :class:`PartPointing`. Transforms do not change them.
 
     Args:
-        data_root (str): Folder of the data set, with ``images``,
-            ``images.txt``, ``image_class_labels.txt``,
-            ``train_test_split.txt`` and the two files above.
-        split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        data_root: Folder of the data set, with ``images``, ``images.txt``,
+            ``image_class_labels.txt``, ``train_test_split.txt`` and the two
+            files above.
+        split: ``'train'`` or ``'test'``. Defaults to ``'train'``.
         **kwargs: Other arguments of ``CUB``.
     """
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Load images, labels, parts and boxes.
 
         Returns:
-            list[dict]: One for each image of the split.
+            One for each image of the split.
 
         Raises:
             FileNotFoundError: If an annotation file is missing.
@@ -70,14 +68,14 @@ class CUBParts(CUB):
     def _path(self, name: str) -> str:
         return self.backend.join_path(self.data_root, name)
 
-    def _load_annotation(self, name: str) -> Dict[int, np.ndarray]:
+    def _load_annotation(self, name: str) -> dict[int, np.ndarray]:
         """Read lines of an image id and four numbers.
 
         Args:
-            name (str): Path of the file in the data set's folder.
+            name: Path of the file in the data set's folder.
 
         Returns:
-            dict[int, np.ndarray]: For each image id its lines, (N, 4).
+            For each image id its lines, (N, 4).
         """
         path = self._path(name)
         if not self.backend.exists(path):

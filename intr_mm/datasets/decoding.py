@@ -1,6 +1,5 @@
 """From the bytes of a file to pixels."""
 import io
-from typing import Optional, Tuple
 
 import cv2
 import mmcv
@@ -14,10 +13,10 @@ def contiguous(img: np.ndarray) -> np.ndarray:
     """Lay out an image that is a view with reversed channels.
 
     Args:
-        img (np.ndarray): Image (H, W, 3) as of :func:`mmcv.imfrombytes`.
+        img: Image (H, W, 3) as of :func:`mmcv.imfrombytes`.
 
     Returns:
-        np.ndarray: The same values.
+        The same values.
     """
     # OpenCV takes a tenth of numpy's time.
     if img.ndim == 3 and img.strides[2] < 0 and img.dtype == np.uint8:
@@ -25,14 +24,14 @@ def contiguous(img: np.ndarray) -> np.ndarray:
     return img
 
 
-def decode_plain_jpeg(content: bytes) -> Optional[np.ndarray]:
+def decode_plain_jpeg(content: bytes) -> np.ndarray | None:
     """Decode an ordinary JPEG file by torchvision.
 
     It gives Pillow's values in fewer steps, and reports files that were cut
     short as well.
 
     Args:
-        content (bytes): The bytes of a file.
+        content: The bytes of a file.
 
     Returns:
         np.ndarray or None: BGR image (H, W, 3), uint8; None for other formats,
@@ -54,12 +53,12 @@ def decode_plain_jpeg(content: bytes) -> Optional[np.ndarray]:
 
 def decode_reduced_jpeg(
         content: bytes,
-        min_edge: int) -> Optional[Tuple[np.ndarray, Tuple[int, int]]]:
+        min_edge: int) -> tuple[np.ndarray, tuple[int, int]] | None:
     """Decode a large JPEG file at 1/2, 1/4 or 1/8 of its size.
 
     Args:
-        content (bytes): The bytes of a file.
-        min_edge (int): Pixels that the shorter edge has to keep.
+        content: The bytes of a file.
+        min_edge: Pixels that the shorter edge has to keep.
 
     Returns:
         tuple or None: BGR image (h, w, 3), uint8, and (height, width) of the
@@ -79,23 +78,21 @@ def decode_reduced_jpeg(
                          cv2.COLOR_RGB2BGR), size if turned else size[::-1])
 
 
-def decode(
-        content: bytes,
-        flag: str,
-        backend: str,
-        min_edge: Optional[int] = None) -> Tuple[np.ndarray, Tuple[int, int]]:
+def decode(content: bytes,
+           flag: str,
+           backend: str,
+           min_edge: int | None = None) -> tuple[np.ndarray, tuple[int, int]]:
     """Decode an image.
 
     Args:
-        content (bytes): The bytes of a file.
-        flag (str): The ``flag`` of :func:`mmcv.imfrombytes`.
-        backend (str): Its ``backend``, or 'torchvision', which is 'pillow'
-            where :func:`decode_plain_jpeg` does not apply.
-        min_edge (int, optional): See :func:`decode_reduced_jpeg`. Defaults to
-            None.
+        content: The bytes of a file.
+        flag: The ``flag`` of :func:`mmcv.imfrombytes`.
+        backend: Its ``backend``, or 'torchvision', which is 'pillow' where
+            :func:`decode_plain_jpeg` does not apply.
+        min_edge: See :func:`decode_reduced_jpeg`.
 
     Returns:
-        tuple: The image, contiguous, and (height, width) of the file.
+        The image, contiguous, and (height, width) of the file.
 
     Raises:
         Exception: Of the backend, if the file is damaged.

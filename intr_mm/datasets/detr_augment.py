@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import mmcv
@@ -8,8 +8,8 @@ from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-Box = Tuple[float, float, float, float]
-Size = Tuple[int, int]
+Box = tuple[float, float, float, float]
+Size = tuple[int, int]
 
 _NOT_MOVED = ('gt_bboxes', 'gt_keypoints', 'gt_seg_map')
 
@@ -43,19 +43,16 @@ class DETRAugment(BaseTransform):
     - keep_ratio
 
     Args:
-        scales (Sequence[int]): Pixels of the view's shorter edge, of which
-            one is drawn. Defaults to 480, 512, ..., 800.
-        max_size (int): Limit of the longer edge in pixels. Defaults to 1333.
-        crop_scales (Sequence[int]): Pixels of the shorter edge before a part
-            is cut out. Defaults to (400, 500, 600).
-        crop_size (tuple[int, int]): Least and largest edge of the part in
-            pixels of the intermediate size. Height and width are drawn
-            independently. Defaults to (384, 600).
-        flip_prob (float): Probability of a horizontal flip. Defaults to 0.5.
-        backend (str): 'cv2' interpolates bilinearly to enlarge and averages
-            areas to reduce, and rounds the part to whole pixels; 'pillow'
-            applies the antialiased bilinear filter of the official code, at
-            about three times the cost. Defaults to 'cv2'.
+        scales: Pixels of the view's shorter edge, of which one is drawn.
+        max_size: Limit of the longer edge in pixels.
+        crop_scales: Pixels of the shorter edge before a part is cut out.
+        crop_size: Least and largest edge of the part in pixels of the
+            intermediate size. Height and width are drawn independently.
+        flip_prob: Probability of a horizontal flip.
+        backend: 'cv2' interpolates bilinearly to enlarge and averages areas to
+            reduce, and rounds the part to whole pixels; 'pillow' applies the
+            antialiased bilinear filter of the official code, at about three
+            times the cost.
 
     Raises:
         ValueError: If ``backend`` is unknown.
@@ -65,7 +62,7 @@ class DETRAugment(BaseTransform):
                  scales: Sequence[int] = tuple(range(480, 801, 32)),
                  max_size: int = 1333,
                  crop_scales: Sequence[int] = (400, 500, 600),
-                 crop_size: Tuple[int, int] = (384, 600),
+                 crop_size: tuple[int, int] = (384, 600),
                  flip_prob: float = 0.5,
                  backend: str = 'cv2') -> None:
         if backend not in ('cv2', 'pillow'):
@@ -83,16 +80,16 @@ class DETRAugment(BaseTransform):
         return bool(np.random.random_sample() < self.flip_prob)
 
     @cache_randomness
-    def _random_view(self, size: Size) -> Tuple[Box, Size, Size]:
+    def _random_view(self, size: Size) -> tuple[Box, Size, Size]:
         """Draw a part of an image, and its new size.
 
         Args:
-            size (tuple[int, int]): Width and height of the image in pixels.
+            size: Width and height of the image in pixels.
 
         Returns:
-            tuple: The part (left, top, right, bottom) in pixels of the
-            image, not rounded; the (width, height) of its view; and the
-            limits of the view, as in mmcv's ``Resize``.
+            The part (left, top, right, bottom) in pixels of the image, not
+            rounded; the (width, height) of its view; and the limits of the
+            view, as in mmcv's ``Resize``.
         """
         origin, part, whole = (0, 0), size, size
         if np.random.randint(2):
@@ -117,15 +114,15 @@ class DETRAugment(BaseTransform):
             for corner in (origin, np.add(origin, part)))
         return (*start, *end), mmcv.rescale_size(part, scale), scale
 
-    def transform(self, results: dict) -> Optional[dict]:
+    def transform(self, results: dict) -> dict | None:
         """Flip, crop and resize an image.
 
         Args:
-            results (dict): Result dict with ``img``, (H, W, 3).
+            results: Result dict with ``img``, (H, W, 3).
 
         Returns:
-            dict: The result dict. Its image (h, w, 3) is laid out in planes,
-            as ``PackInputs`` wants it.
+            The result dict. Its image (h, w, 3) is laid out in planes, as
+            ``PackInputs`` wants it.
 
         Raises:
             ValueError: If there are boxes, keypoints or a segmentation map.

@@ -1,5 +1,4 @@
 import logging
-from typing import Optional
 
 import numpy as np
 import torch
@@ -31,18 +30,17 @@ class LoadIntactImage(LoadImageFromFile):
     - ori_shape
 
     Args:
-        imdecode_backend (str): The image decoding backend, one of mmcv's or
+        imdecode_backend: The image decoding backend, one of mmcv's or
             'torchvision', which decodes JPEG files faster than 'pillow' and
-            leaves to it what else there is. Defaults to 'pillow'.
-        ignore_empty (bool): Whether to name and count a damaged or missing
-            file in the log, and let the dataset take another image in its
-            place. For training only. Defaults to False, which raises.
-        min_edge (int, optional): Pixels of the shorter edge that suffice.
-            Larger JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, as
-            long as their shorter edge is not below it. ``ori_shape`` stays
-            that of the file, while ``scale_factor`` of transforms counts from
-            the reduced image. For training only. Defaults to None, which
-            decodes all pixels.
+            leaves to it what else there is.
+        ignore_empty: Whether to name and count a damaged or missing file in
+            the log, and let the dataset take another image in its place. For
+            training only. False raises.
+        min_edge: Pixels of the shorter edge that suffice. Larger JPEG files
+            are decoded at 1/2, 1/4 or 1/8 of their size, as long as their
+            shorter edge is not below it. ``ori_shape`` stays that of the file,
+            while ``scale_factor`` of transforms counts from the reduced image.
+            For training only. None decodes all pixels.
         **kwargs: Same as :class:`mmcv.transforms.LoadImageFromFile`.
 
     Raises:
@@ -54,7 +52,7 @@ class LoadIntactImage(LoadImageFromFile):
     def __init__(self,
                  imdecode_backend: str = 'pillow',
                  ignore_empty: bool = False,
-                 min_edge: Optional[int] = None,
+                 min_edge: int | None = None,
                  **kwargs) -> None:
         super().__init__(imdecode_backend=imdecode_backend, **kwargs)
         self.skip_damaged = ignore_empty
@@ -79,7 +77,7 @@ class LoadIntactImage(LoadImageFromFile):
         """Load an image.
 
         Args:
-            results (dict): Result dict from the dataset.
+            results: Result dict from the dataset.
 
         Returns:
             dict or None: The result dict with the image (H, W, 3), uint8, or

@@ -59,9 +59,8 @@ class StanfordDogs(BaseDataset):
         └── test_list.mat       (or lists/test_list.mat)
 
     Args:
-        data_root (str): The root directory of the dataset.
-        split (str): The dataset split, 'train' or 'test'. Defaults to
-            'train'.
+        data_root: The root directory of the dataset.
+        split: The dataset split, 'train' or 'test'.
         **kwargs: Other keyword arguments of :class:`BaseDataset`.
 
     Raises:
@@ -98,7 +97,7 @@ class StanfordDogs(BaseDataset):
         """Load image paths and ground truth labels.
 
         Returns:
-            list[dict]: The path and the label of each image of the split.
+            The path and the label of each image of the split.
 
         Raises:
             ValueError: The list is damaged.

@@ -18,8 +18,8 @@ class AtomicLocalBackend(LocalBackend):
         """Write bytes to a file.
 
         Args:
-            obj (bytes): Data to be written.
-            filepath (str or Path): Path to write data.
+            obj: Data to be written.
+            filepath: Path to write data.
         """
         filepath = os.fspath(filepath)
         mkdir_or_exist(osp.dirname(filepath))
@@ -37,8 +37,8 @@ class AtomicLocalBackend(LocalBackend):
         """Write text to a file.
 
         Args:
-            obj (str): Text to be written.
-            filepath (str or Path): Path to write data.
-            encoding (str): The encoding of the file. Defaults to 'utf-8'.
+            obj: Text to be written.
+            filepath: Path to write data.
+            encoding: The encoding of the file.
         """
         self.put(obj.encode(encoding), filepath)

@@ -26,7 +26,7 @@ class BFloat16OptimWrapper(OptimWrapper):
         """Run the forward pass under bfloat16 autocast.
 
         Args:
-            model (nn.Module): The model that is trained.
+            model: The model that is trained.
         """
         with super().optim_context(model), autocast(dtype=torch.bfloat16):
             yield
@@ -36,9 +36,9 @@ def use_amp(optim_wrapper: ConfigDict, device: str) -> None:
     """Let a config train in mixed precision, in bfloat16 where there is it.
 
     Args:
-        optim_wrapper (ConfigDict): Config of the wrapper, changed in place;
-            not on a CPU that would be slower in bfloat16.
-        device (str): Type of the device, such as ``'cuda'``.
+        optim_wrapper: Config of the wrapper, changed in place; not on a CPU
+            that would be slower in bfloat16.
+        device: Type of the device, such as ``'cuda'``.
     """
     if device == 'cpu' and not _cpu_has_bfloat16():
         print_log(

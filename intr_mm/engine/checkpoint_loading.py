@@ -9,8 +9,8 @@ import os
 import os.path as osp
 import pickle
 import re
+from collections.abc import Callable
 from importlib import import_module
-from typing import Callable
 from urllib.parse import urlparse
 
 import numpy as np
@@ -87,11 +87,11 @@ def load_weights(filename: str, map_location=None) -> dict:
     """Load a checkpoint of tensors and plain data without running code.
 
     Args:
-        filename (str): Path of the file.
+        filename: Path of the file.
         map_location: Same as :func:`torch.load`. Defaults to None.
 
     Returns:
-        dict: What the file holds.
+        What the file holds.
 
     Raises:
         RuntimeError: The file is no PyTorch file, is cut short, holds

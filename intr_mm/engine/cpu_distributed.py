@@ -17,8 +17,8 @@ def setup_cpu_distributed(cfg: Config) -> None:
     ``model_wrapper_cfg``, so nothing else has to differ.
 
     Args:
-        cfg (Config): Full config, of which ``model_wrapper_cfg`` is modified
-            where the launcher is 'pytorch' and there is no accelerator.
+        cfg: Full config, of which ``model_wrapper_cfg`` is modified where the
+            launcher is 'pytorch' and there is no accelerator.
     """
     if cfg.launcher != 'pytorch' or get_device() != 'cpu':
         return

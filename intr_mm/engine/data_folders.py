@@ -1,6 +1,6 @@
 import os
 import os.path as osp
-from typing import Iterator
+from collections.abc import Iterator
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -14,8 +14,8 @@ def check_data_folders(cfg: Config, *fields: str) -> None:
     Datasets that download or draw their images are not looked at.
 
     Args:
-        cfg (Config): Full config.
-        fields (str): Names of dataloaders, absent ones are skipped.
+        cfg: Full config.
+        fields: Names of dataloaders, absent ones are skipped.
 
     Raises:
         FileNotFoundError: A folder is missing or empty.
@@ -32,11 +32,11 @@ def leaf_datasets(dataset: dict | list | None) -> Iterator[dict]:
     """Yield the innermost datasets of dataset wrappers.
 
     Args:
-        dataset (dict | list | None): Config of a dataset, of a wrapper of
-            datasets, or several of them.
+        dataset: Config of a dataset, of a wrapper of datasets, or several of
+            them.
 
     Yields:
-        dict: Config of a dataset that is no wrapper.
+        Config of a dataset that is no wrapper.
     """
     if isinstance(dataset, (list, tuple)):
         for item in dataset:

@@ -1,6 +1,5 @@
 """What the command line may leave to the data: where they are, how many
 classes they have."""
-from typing import Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -12,12 +11,12 @@ from .data_folders import leaf_datasets
 _FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def merge_options(cfg: Config, options: Optional[dict]) -> None:
+def merge_options(cfg: Config, options: dict | None) -> None:
     """Merge ``--cfg-options``, of which ``data_root`` reaches the datasets.
 
     Args:
-        cfg (Config): Full config.
-        options (dict, optional): What the command line gave.
+        cfg: Full config.
+        options: What the command line gave.
 
     Raises:
         ValueError: See :func:`move_data_root`.
@@ -27,15 +26,15 @@ def merge_options(cfg: Config, options: Optional[dict]) -> None:
         cfg.merge_from_dict(options)
 
 
-def move_data_root(cfg: Config, data_root: Optional[str]) -> None:
+def move_data_root(cfg: Config, data_root: str | None) -> None:
     """Let ``--cfg-options data_root=...`` reach the datasets.
 
     A config is read before its options are merged, so its datasets hold the
     old ``data_root``, in copies of their own.
 
     Args:
-        cfg (Config): Full config, before the options are merged.
-        data_root (str, optional): The new folder; None leaves all as it is.
+        cfg: Full config, before the options are merged.
+        data_root: The new folder; None leaves all as it is.
 
     Raises:
         ValueError: No dataset lies in the old ``data_root``.
@@ -66,8 +65,8 @@ def fill_num_classes(cfg: Config, field: str) -> None:
     data preprocessor follows where the config has it.
 
     Args:
-        cfg (Config): Full config, changed in place.
-        field (str): Dataloader whose dataset is asked.
+        cfg: Full config, changed in place.
+        field: Dataloader whose dataset is asked.
 
     Raises:
         ValueError: The dataset does not name its classes.

@@ -1,6 +1,5 @@
 """A model made fast for inference, at the cost of being trained no more."""
 from copy import deepcopy
-from typing import Tuple
 
 import torch
 from mmcv.cnn import fuse_conv_bn
@@ -28,14 +27,13 @@ def optimize_for_inference(model: nn.Module,
     The copy keeps its weights; change the original and make another.
 
     Args:
-        model (nn.Module): The classifier, or a model that wraps one, as for
-            test-time augmentation.
-        dtype (str): ``'float32'``, ``'bfloat16'`` or ``'float16'``. Defaults
-            to 'bfloat16'.
-        compile (bool): Whether to compile the backbone. Defaults to False.
+        model: The classifier, or a model that wraps one, as for test-time
+            augmentation.
+        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        compile: Whether to compile the backbone.
 
     Returns:
-        nn.Module: The copy, in eval mode, of the same class.
+        The copy, in eval mode, of the same class.
 
     Raises:
         ValueError: If ``dtype`` is none of the three.
@@ -64,7 +62,7 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
         backbone = fuse_conv_bn(backbone)
     backbone.to(dtype=dtype, memory_format=torch.channels_last)
 
-    def convert(_, args: Tuple[Tensor]) -> Tuple[Tensor]:
+    def convert(_, args: tuple[Tensor]) -> tuple[Tensor]:
         return tuple(
             images.to(dtype=dtype, memory_format=torch.channels_last)
             for images in args)

@@ -10,7 +10,7 @@ class FusedAdamW(torch.optim.AdamW):
     That is on GPUs, and on CPUs since PyTorch 2.4; elsewhere it is AdamW.
 
     Args:
-        params (Iterable): Parameters, or groups of them.
+        params: Parameters, or groups of them.
         **kwargs: Those of :class:`torch.optim.AdamW` but ``fused``.
     """
 

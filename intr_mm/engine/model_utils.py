@@ -6,10 +6,10 @@ def unwrap_model(model: nn.Module) -> nn.Module:
     """Strip the wrappers of distributed training and test-time augmentation.
 
     Args:
-        model (nn.Module): The model of a runner.
+        model: The model of a runner.
 
     Returns:
-        nn.Module: The model of the config.
+        The model of the config.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

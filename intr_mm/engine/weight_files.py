@@ -1,6 +1,6 @@
 """What the tools in ``tools/model_converters`` share."""
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator
 
 from mmengine.fileio import put
 from mmengine.runner import CheckpointLoader, save_checkpoint
@@ -12,17 +12,16 @@ from intr_mm.utils import ForeignWeights
 _WHOLE_OR_NOT_AT_ALL = dict(backend='AtomicLocalBackend')
 
 
-def save_weights(state_dict: Dict[str, Tensor],
+def save_weights(state_dict: dict[str, Tensor],
                  filename: str,
                  key: str = 'state_dict') -> None:
     """Write weights, whole or not at all.
 
     Args:
-        state_dict (dict[str, Tensor]): The weights.
-        filename (str): Path. With the ending ``.safetensors`` it becomes such
-            a file, else one of PyTorch.
-        key (str): Where a file of PyTorch holds the weights. Defaults to
-            'state_dict'.
+        state_dict: The weights.
+        filename: Path. With the ending ``.safetensors`` it becomes such a
+            file, else one of PyTorch.
+        key: Where a file of PyTorch holds the weights.
     """
     if filename.endswith('.safetensors'):
         content = to_safetensors({
@@ -40,10 +39,10 @@ def read_checkpoint(src: str) -> dict:
     """Read a checkpoint, or end the tool with what is wrong with the file.
 
     Args:
-        src (str): Path or URL.
+        src: Path or URL.
 
     Returns:
-        dict: Content of the file.
+        Content of the file.
 
     Raises:
         SystemExit: If it cannot be read, in one sentence.
@@ -60,7 +59,7 @@ def refuse_in_one_sentence(src: str) -> Iterator[None]:
     """End the tool with what its checks say of a file.
 
     Args:
-        src (str): The file that is converted.
+        src: The file that is converted.
 
     Raises:
         SystemExit: If the file is not what it should be, in one sentence.
@@ -77,9 +76,9 @@ def report_conversion(foreign: ForeignWeights, checkpoint: dict,
     """Print what became of a checkpoint.
 
     Args:
-        foreign (ForeignWeights): What was made of it.
-        checkpoint (dict): Content of the file.
-        dst (str): Path that was written.
+        foreign: What was made of it.
+        checkpoint: Content of the file.
+        dst: Path that was written.
     """
     print(foreign)
     if 'model' in checkpoint or 'state_dict' in checkpoint:

@@ -1,4 +1,4 @@
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -7,20 +7,20 @@ from scipy.stats import bootstrap
 def bootstrap_interval(values: Sequence[float],
                        num_resamples: int = 1000,
                        seed: int = 0,
-                       level: float = .95) -> Tuple[float, float]:
+                       level: float = .95) -> tuple[float, float]:
     """Percentile bootstrap interval of a mean, from `Bootstrap Methods:
     Another Look at the Jackknife
     <https://doi.org/10.1214/aos/1176344552>`_ (1979).
 
     Args:
-        values (Sequence[float]): One value for each image.
-        num_resamples (int): Number of resamples. Defaults to 1000.
-        seed (int): Seed of the resamples. Defaults to 0.
-        level (float): Confidence level. Defaults to 0.95.
+        values: One value for each image.
+        num_resamples: Number of resamples.
+        seed: Seed of the resamples.
+        level: Confidence level.
 
     Returns:
-        tuple[float, float]: Lower and upper bound; NaN for fewer than two
-        values, which tell nothing of their spread.
+        Lower and upper bound; NaN for fewer than two values, which tell
+        nothing of their spread.
     """
     if len(values) < 2:
         return float('nan'), float('nan')

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -21,23 +21,23 @@ class CalibrationError(BaseMetric):
     ``nll``, the mean negative log-likelihood of the true class in nats.
 
     Args:
-        num_bins (int): Number of bins of equal width. Defaults to 15.
-        temperature (float): Temperature at which the scores are judged, as
-            ``tools/analysis_tools/fit_temperature.py`` finds it. Defaults to
-            1, the scores as they are.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'calibration'``.
+        num_bins: Number of bins of equal width.
+        temperature: Temperature at which the scores are judged, as
+            ``tools/analysis_tools/fit_temperature.py`` finds it. 1 leaves the
+            scores as they are.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'calibration'``.
     """
 
-    default_prefix: Optional[str] = 'calibration'
+    default_prefix: str | None = 'calibration'
 
     def __init__(self,
                  num_bins: int = 15,
                  temperature: float = 1.,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if num_bins < 1 or temperature <= 0:
             raise ValueError(
@@ -51,20 +51,20 @@ class CalibrationError(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_samples: Predictions of the model.
         """
         for sample in data_samples:
             self.results.append(
                 (sample['pred_score'].float().cpu(), int(sample['gt_label'])))
 
-    def compute_metrics(self, results: List[tuple]) -> dict:
+    def compute_metrics(self, results: list[tuple]) -> dict:
         """Compute the calibration error.
 
         Args:
-            results (list[tuple]): Scores (C, ) and label of all samples.
+            results: Scores (C, ) and label of all samples.
 
         Returns:
-            dict: ``ece``, ``confidence`` and ``nll``.
+            ``ece``, ``confidence`` and ``nll``.
         """
         scores, labels = zip(*results)
         figures = calibration(

@@ -9,13 +9,13 @@ def centre_pixels(geometry: CellGeometry, num_cells: int, img_size: int,
     """Pixels of a mask on which cells are centred, along one axis.
 
     Args:
-        geometry (CellGeometry): Where the cells lie on the network's input.
-        num_cells (int): Number of cells ``n``.
-        img_size (int): Size in pixels of the input without padding.
-        mask_size (int): Size in pixels of the mask.
+        geometry: Where the cells lie on the network's input.
+        num_cells: Number of cells ``n``.
+        img_size: Size in pixels of the input without padding.
+        mask_size: Size in pixels of the mask.
 
     Returns:
-        np.ndarray: int of shape (n, ).
+        int of shape (n, ).
     """
     pixels = geometry.stride * np.arange(num_cells) + geometry.offset
     pixels = (pixels + .5) * mask_size / img_size - .5
@@ -29,13 +29,13 @@ def interpolation_matrix(geometry: CellGeometry, num_cells: int, img_size: int,
     Pixels beyond the outer cells take the value of the nearest one.
 
     Args:
-        geometry (CellGeometry): Where the cells lie on the network's input.
-        num_cells (int): Number of cells ``n``.
-        img_size (int): Size in pixels of the input without padding.
-        mask_size (int): Size ``N`` in pixels of the mask.
+        geometry: Where the cells lie on the network's input.
+        num_cells: Number of cells ``n``.
+        img_size: Size in pixels of the input without padding.
+        mask_size: Size ``N`` in pixels of the mask.
 
     Returns:
-        np.ndarray: float64 of shape (N, n); each row sums to 1.
+        float64 of shape (N, n); each row sums to 1.
     """
     pixels = (np.arange(mask_size) + .5) * img_size / mask_size - .5
     cells = (pixels - geometry.offset) / geometry.stride

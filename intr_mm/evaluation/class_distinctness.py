@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -32,20 +32,20 @@ class ClassDistinctness(BaseMetric):
     attached twice counts once.
 
     Args:
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'distinctness'``.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'distinctness'``.
     """
 
-    default_prefix: Optional[str] = 'distinctness'
+    default_prefix: str | None = 'distinctness'
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Compare the classes' maps of each sample.
 
         Args:
             data_batch: Not used.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample carries no map of the true class, or of no
@@ -71,14 +71,14 @@ class ClassDistinctness(BaseMetric):
                     each_head=float(js_divergence(true, other).mean()),
                     closest=float(mean_map.min())))
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Average over the samples.
 
         Args:
-            results (list[dict]): Divergences of all samples, in bits.
+            results: Divergences of all samples, in bits.
 
         Returns:
-            dict: The figures in percent.
+            The figures in percent.
         """
         return {
             key: 100 * float(np.mean([r[key] for r in results]))

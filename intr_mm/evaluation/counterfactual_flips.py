@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
@@ -25,25 +25,23 @@ class CounterfactualFlips(BaseMetric):
     gap between the two is what attention does not tell of the decision.
 
     Args:
-        stride (float, optional): Pixels of the network input from one cell of
-            the attached attention to the next, which the samples then have
-            to carry beside ``part_mask`` and ``telling_parts``, as for
-            :class:`PointingGame`. Defaults to None.
-        offset (float): Pixel of the network input on which the first cell is
-            centred. Defaults to 0.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'counterfactual'``.
+        stride: Pixels of the network input from one cell of the attached
+            attention to the next, which the samples then have to carry beside
+            ``part_mask`` and ``telling_parts``, as for :class:`PointingGame`.
+        offset: Pixel of the network input on which the first cell is centred.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'counterfactual'``.
     """
 
-    default_prefix: Optional[str] = 'counterfactual'
+    default_prefix: str | None = 'counterfactual'
 
     def __init__(self,
-                 stride: Optional[float] = None,
+                 stride: float | None = None,
                  offset: float = 0,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.geometry = stride and CellGeometry(stride, offset)
 
@@ -52,7 +50,7 @@ class CounterfactualFlips(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample lacks a key.
@@ -85,14 +83,14 @@ class CounterfactualFlips(BaseMetric):
             zip(peak, heat.shape, sample['img_shape'], mask.shape))
         return int(mask[pixel])
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Compute the share of flips.
 
         Args:
-            results (list[dict]): Correctness of each version of each pair.
+            results: Correctness of each version of each pair.
 
         Returns:
-            dict: ``flips``, ``counted`` and, with a stride, ``pointing``.
+            ``flips``, ``counted`` and, with a stride, ``pointing``.
         """
         pairs = {(r['pair_id'], r['repainted']): r for r in results}
         flips, pointed = [], []
@@ -117,5 +115,5 @@ class CounterfactualFlips(BaseMetric):
         return figures
 
 
-def _percent(values: List[bool]) -> float:
+def _percent(values: list[bool]) -> float:
     return 100 * sum(values) / len(values) if values else float('nan')

@@ -6,10 +6,10 @@ def entropy(maps: Tensor) -> Tensor:
     """Shannon entropy of attention maps.
 
     Args:
-        maps (Tensor): Shape (..., N), not negative, each sums to 1.
+        maps: Shape (..., N), not negative, each sums to 1.
 
     Returns:
-        Tensor: Shape (...), in nats, 0 to log(N).
+        Shape (...), in nats, 0 to log(N).
     """
     return torch.special.entr(maps).sum(-1)
 
@@ -19,12 +19,11 @@ def js_divergence(maps: Tensor, others: Tensor) -> Tensor:
     Shannon entropy <https://doi.org/10.1109/18.61115>`_ (1991).
 
     Args:
-        maps (Tensor): Shape (..., N), not negative, each sums to 1.
-        others (Tensor): The same, of a shape that broadcasts.
+        maps: Shape (..., N), not negative, each sums to 1.
+        others: The same, of a shape that broadcasts.
 
     Returns:
-        Tensor: Shape (...), in bits: 0 for equal maps, 1 for maps that share
-        no cell.
+        Shape (...), in bits: 0 for equal maps, 1 for maps that share no cell.
     """
     nats = entropy((maps + others) / 2) - (entropy(maps) + entropy(others)) / 2
     # Rounding makes it slightly negative for equal maps.

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.registry import METRICS
@@ -22,21 +22,21 @@ class EvenAttention(ModelMetric):
     Needs :class:`PrepareMetricsHook`.
 
     Args:
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'even_attention'``.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'even_attention'``.
     """
 
-    default_prefix: Optional[str] = 'even_attention'
+    default_prefix: str | None = 'even_attention'
 
     @torch.no_grad()
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Predict with even attention.
 
         Args:
-            data_batch (dict): ``inputs``, the images.
-            data_samples (Sequence[dict]): Predictions, with ``gt_label``.
+            data_batch: ``inputs``, the images.
+            data_samples: Predictions, with ``gt_label``.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -52,15 +52,15 @@ class EvenAttention(ModelMetric):
             self.results.append((label == int(sample['gt_label']),
                                  label == int(sample['pred_label'])))
 
-    def compute_metrics(self, results: List[tuple]) -> dict:
+    def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images.
 
         Args:
-            results (list[tuple]): Whether each prediction is right, and
-                whether it is that of the model as it is.
+            results: Whether each prediction is right, and whether it is that
+                of the model as it is.
 
         Returns:
-            dict: ``top1`` and ``same``.
+            ``top1`` and ``same``.
         """
         right, same = (100 * sum(values) / len(values)
                        for values in zip(*results))

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,23 +17,22 @@ class ExplanationMetric(ModelMetric):
     the model again.
 
     Args:
-        explainer (dict): Config of the explainer in ``TASK_UTILS``.
-        target (str): Class to explain: ``'pred'``, the predicted, or ``'gt'``,
-            the true one.
-        sample_interval (int): Judge every n-th sample of the data set, by its
+        explainer: Config of the explainer in ``TASK_UTILS``.
+        target: Class to explain: ``'pred'``, the predicted, or ``'gt'``, the
+            true one.
+        sample_interval: Judge every n-th sample of the data set, by its
             ``sample_idx``.
-        batch_size (int): Number of changed images that pass the model at
-            once.
-        interval (bool): Whether to report the bounds of 95 percent bootstrap
+        batch_size: Number of changed images that pass the model at once.
+        interval: Whether to report the bounds of 95 percent bootstrap
             intervals over the images, as ``*_low`` and ``*_high``.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'.
-        prefix (str, optional): Prefix of the names of the figures.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures.
     """
 
     def __init__(self, explainer: dict, target: str, sample_interval: int,
                  batch_size: int, interval: bool, collect_device: str,
-                 prefix: Optional[str]) -> None:
+                 prefix: str | None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if target not in ('pred', 'gt'):
             raise ValueError(f'{type(self).__name__} got target={target!r}: '
@@ -48,8 +47,8 @@ class ExplanationMetric(ModelMetric):
         """Explain the samples whose turn it is, and judge each.
 
         Args:
-            data_batch (dict): ``inputs``, the images.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_batch: ``inputs``, the images.
+            data_samples: Predictions of the model.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -92,12 +91,12 @@ class ExplanationMetric(ModelMetric):
         """Judge the maps of one image.
 
         Args:
-            image (Tensor): The image (3, h, w), not normalised.
-            class_ (int): The class that was explained.
-            cells (CellMaps): Its M maps.
+            image: The image (3, h, w), not normalised.
+            class_: The class that was explained.
+            cells: Its M maps.
 
         Returns:
-            dict[str, Sequence[float]]: For each figure M values, in percent.
+            For each figure M values, in percent.
         """
         raise NotImplementedError
 
@@ -106,10 +105,10 @@ class ExplanationMetric(ModelMetric):
         """Ask the model.
 
         Args:
-            images (Tensor): N images (N, 3, h, w), not normalised.
+            images: N images (N, 3, h, w), not normalised.
 
         Returns:
-            Tensor: Softmax scores (N, C) on the CPU.
+            Softmax scores (N, C) on the CPU.
         """
         scores = []
         for chunk in images.split(self.batch_size):
@@ -126,15 +125,14 @@ class ExplanationMetric(ModelMetric):
         mean = preprocessor.mean.cpu().view(3, 1, 1)
         return mean.flip(0) if preprocessor.to_rgb else mean
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Average over the images.
 
         Args:
-            results (list[dict]): Figures of each image, empty if it was not
-                judged.
+            results: Figures of each image, empty if it was not judged.
 
         Returns:
-            dict: The figures, and ``num_images``.
+            The figures, and ``num_images``.
         """
         results = [result for result in results if result]
         metrics = dict(num_images=len(results))
@@ -154,12 +152,12 @@ def rank_pixels(cells: CellMaps, rng: np.random.Generator) -> Tensor:
     In the order of their rows, they would favour an edge of the image.
 
     Args:
-        cells (CellMaps): Maps of one image.
-        rng (np.random.Generator): Orders equal pixels.
+        cells: Maps of one image.
+        rng: Orders equal pixels.
 
     Returns:
-        Tensor: Of shape (M, h, w), the place of each pixel in the order, 0
-        for the highest.
+        Of shape (M, h, w), the place of each pixel in the order, 0 for the
+        highest.
     """
     heat = torch.from_numpy(
         sample_attention(cells.maps, cells.geometry, cells.img_shape,

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -34,20 +34,20 @@ class HeadDiversity(BaseMetric):
     ``attention_classes`` (K, ) to its predictions, with the asked class.
 
     Args:
-        label (str): Whose maps: ``'gt'``, the true class, or ``'pred'``, the
-            predicted one. Defaults to ``'gt'``.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'heads'``.
+        label: Whose maps: ``'gt'``, the true class, or ``'pred'``, the
+            predicted one.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'heads'``.
     """
 
-    default_prefix: Optional[str] = 'heads'
+    default_prefix: str | None = 'heads'
 
     def __init__(self,
                  label: str = 'gt',
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if label not in ('gt', 'pred'):
             raise ValueError(
@@ -59,7 +59,7 @@ class HeadDiversity(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample carries no map of the asked class.
@@ -78,14 +78,14 @@ class HeadDiversity(BaseMetric):
                     diversity=float(
                         js_divergence(maps[first], maps[second]).mean())))
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Average over the samples.
 
         Args:
-            results (list[dict]): Entropies and divergences of all samples.
+            results: Entropies and divergences of all samples.
 
         Returns:
-            dict: The figures; all but the numbers of cells are in percent.
+            The figures; all but the numbers of cells are in percent.
         """
         nats = np.stack([r['entropy'] for r in results])
         most = np.log([[r['num_cells']] for r in results])

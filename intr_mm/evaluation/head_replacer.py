@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,17 @@ class HeadReplacer:
     computed once.
 
     Args:
-        head (INTRHead): The head, in eval mode.
-        memory (Tensor): The encoded images (B, D, H, W), see
+        head: The head, in eval mode.
+        memory: The encoded images (B, D, H, W), see
             :meth:`INTRHead.pre_logits`.
-        padding_mask (Tensor, optional): Bool of shape (B, H, W), True where a
-            cell is padding. Defaults to None, none is.
+        padding_mask: Bool of shape (B, H, W), True where a cell is padding.
+            None means none is.
     """
 
     def __init__(self,
                  head: INTRHead,
                  memory: Tensor,
-                 padding_mask: Optional[Tensor] = None) -> None:
+                 padding_mask: Tensor | None = None) -> None:
         self.head = head
         self.layer = head.decoder.layers[-1]
         attention = self.layer.cross_attn
@@ -52,12 +52,12 @@ class HeadReplacer:
         """Encode images for it.
 
         Args:
-            model (nn.Module): ``INTRClassifier``, or mmpretrain's
-                ``ImageClassifier`` with an ``INTRHead``, in eval mode.
-            inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
+            model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with
+                an ``INTRHead``, in eval mode.
+            inputs: B images (3, h, w), not normalised.
 
         Returns:
-            HeadReplacer: Ready to score the batch.
+            Ready to score the batch.
         """
         memory, mask = encode_images(model, *prepare_images(model, inputs))
         return cls(model.head, memory, mask)
@@ -71,11 +71,11 @@ class HeadReplacer:
         """Score every class.
 
         Args:
-            replaced (Tensor): Bool of shape (B, heads): the heads that look
-                evenly at all cells, for all classes.
+            replaced: Bool of shape (B, heads): the heads that look evenly at
+                all cells, for all classes.
 
         Returns:
-            Tensor: Logits of shape (B, C).
+            Logits of shape (B, C).
         """
         out = torch.where(replaced[..., None, None], self.even, self.looked)
         out = out.transpose(1, 2).flatten(2)

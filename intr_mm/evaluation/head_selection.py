@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ _ORDERS = ('least', 'most')
 def select_heads(model: nn.Module,
                  inputs: Sequence[Tensor],
                  classes: Tensor,
-                 order: str = 'least') -> Tuple[Tensor, Tensor]:
+                 order: str = 'least') -> tuple[Tensor, Tensor]:
     """Replace heads greedily by even attention, and watch a class's score.
 
     One after the other, of the heads of the last decoder layer that still
@@ -26,17 +26,16 @@ def select_heads(model: nn.Module,
     the class, as softmax scores soon round to 1.
 
     Args:
-        model (nn.Module): ``INTRClassifier``, or mmpretrain's
-            ``ImageClassifier`` with an ``INTRHead``, in eval mode.
-        inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
-        classes (Tensor): The class (B, ) whose score is watched.
-        order (str): ``'least'`` or ``'most'``. Defaults to ``'least'``.
+        model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
+            ``INTRHead``, in eval mode.
+        inputs: B images (3, h, w), not normalised.
+        classes: The class (B, ) whose score is watched.
+        order: ``'least'`` or ``'most'``.
 
     Returns:
-        tuple[Tensor, Tensor]: The heads (B, heads), from 0, in the order of
-        their replacement; and the log-odds (B, heads + 1) with none, one and
-        so on, and all heads replaced, of which the sigmoid is the softmax
-        score.
+        The heads (B, heads), from 0, in the order of their replacement; and
+        the log-odds (B, heads + 1) with none, one and so on, and all heads
+        replaced, of which the sigmoid is the softmax score.
 
     Raises:
         ValueError: If ``order`` is unknown.
@@ -88,20 +87,19 @@ class HeadSelection(ModelMetric):
     Needs :class:`PrepareMetricsHook`.
 
     Args:
-        order (str): ``'least'``: heads that do not matter go first, or
-            ``'most'``. Defaults to ``'least'``.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'head_selection'``.
+        order: ``'least'``: heads that do not matter go first, or ``'most'``.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'head_selection'``.
     """
 
-    default_prefix: Optional[str] = 'head_selection'
+    default_prefix: str | None = 'head_selection'
 
     def __init__(self,
                  order: str = 'least',
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         _check_order(order, type(self).__name__)
         self.order = order
@@ -110,8 +108,8 @@ class HeadSelection(ModelMetric):
         """Replace the heads of each image.
 
         Args:
-            data_batch (dict): ``inputs``, the images.
-            data_samples (Sequence[dict]): With ``gt_label``.
+            data_batch: ``inputs``, the images.
+            data_samples: With ``gt_label``.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -121,14 +119,14 @@ class HeadSelection(ModelMetric):
                                      self.order)
         self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))
 
-    def compute_metrics(self, results: List[tuple]) -> dict:
+    def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images.
 
         Args:
-            results (list[tuple]): Order and curve of each image.
+            results: Order and curve of each image.
 
         Returns:
-            dict: The figures.
+            The figures.
         """
         steps, curves = (np.stack(values) for values in zip(*results))
         curve = 100 * expit(curves.astype(np.float64)).mean(0)

@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.registry import METRICS
@@ -30,29 +30,25 @@ class InsertionDeletion(ExplanationMetric):
     It needs :class:`PrepareMetricsHook`.
 
     Args:
-        explainer (dict): Config of the explainer in ``TASK_UTILS``.
-        steps (int): Number of steps. Defaults to 16.
-        deletion_baseline (str): What replaces pixels in deletion: ``'blank'``
-            or ``'blur'``. Defaults to ``'blank'``.
-        insertion_baseline (str): The same in insertion. Defaults to
+        explainer: Config of the explainer in ``TASK_UTILS``.
+        steps: Number of steps.
+        deletion_baseline: What replaces pixels in deletion: ``'blank'`` or
             ``'blur'``.
-        blur (Sequence[float]): Size and sigma in pixels of the Gaussian.
-            Defaults to (11, 5).
-        target (str): Class to explain and to watch: ``'pred'``, the
-            predicted, or ``'gt'``, the true one. Defaults to ``'pred'``.
-        sample_interval (int): Judge every n-th sample of the data set.
-            Defaults to 1, all.
-        batch_size (int): Number of changed images that pass the model at
-            once. Defaults to 32.
-        interval (bool): Whether to report ``*_low`` and ``*_high``, the
-            bounds of 95 percent bootstrap intervals. Defaults to False.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'faithfulness'``.
+        insertion_baseline: The same in insertion.
+        blur: Size and sigma in pixels of the Gaussian.
+        target: Class to explain and to watch: ``'pred'``, the predicted, or
+            ``'gt'``, the true one.
+        sample_interval: Judge every n-th sample of the data set. 1 means all.
+        batch_size: Number of changed images that pass the model at once.
+        interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
+            percent bootstrap intervals.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'faithfulness'``.
     """
 
-    default_prefix: Optional[str] = 'faithfulness'
+    default_prefix: str | None = 'faithfulness'
 
     def __init__(self,
                  explainer: dict,
@@ -65,7 +61,7 @@ class InsertionDeletion(ExplanationMetric):
                  batch_size: int = 32,
                  interval: bool = False,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(explainer, target, sample_interval, batch_size,
                          interval, collect_device, prefix)
         for baseline in (deletion_baseline, insertion_baseline):
@@ -81,7 +77,7 @@ class InsertionDeletion(ExplanationMetric):
         self.blur = blur
 
     def judge(self, image: Tensor, class_: int,
-              cells: CellMaps) -> Dict[str, Sequence[float]]:
+              cells: CellMaps) -> dict[str, Sequence[float]]:
         """Watch the score of a class; see :class:`ExplanationMetric`."""
         ranks = rank_pixels(cells, image_rng(image, seed=0))
         image = image.float()

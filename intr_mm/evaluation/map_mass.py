@@ -6,7 +6,6 @@ interpolated bilinearly to the pixels, each cell where it really lies, and its
 positive values are summed. The sum is linear in the cells: each cell has a
 share of the mass, and each region covers a share of each cell.
 """
-from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -17,18 +16,17 @@ import torch.nn.functional as F
 _MAX_SIDE = 56
 
 
-def cell_cover(regions: Dict[str, np.ndarray], rows: np.ndarray,
-               columns: np.ndarray) -> Tuple[np.ndarray, Dict]:
+def cell_cover(regions: dict[str, np.ndarray], rows: np.ndarray,
+               columns: np.ndarray) -> tuple[np.ndarray, dict]:
     """Weight of each cell, and the share of it that each region covers.
 
     Args:
-        regions (dict[str, np.ndarray]): Bool masks (H, W).
-        rows (np.ndarray): :func:`interpolation_matrix` of shape (H, h).
-        columns (np.ndarray): The same of shape (W, w).
+        regions: Bool masks (H, W).
+        rows: :func:`interpolation_matrix` of shape (H, h).
+        columns: The same of shape (W, w).
 
     Returns:
-        tuple[np.ndarray, dict[str, np.ndarray]]: Weights (h, w) that sum to
-        1, and shares (h, w) between 0 and 1.
+        Weights (h, w) that sum to 1, and shares (h, w) between 0 and 1.
     """
     weight = np.outer(rows.sum(0), columns.sum(0))
     cover = {
@@ -47,12 +45,12 @@ def cell_mass(heat: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Share of the map's positive mass in each cell.
 
     Args:
-        heat (np.ndarray): Map (h, w).
-        weight (np.ndarray): Weight (h, w) of each cell.
+        heat: Map (h, w).
+        weight: Weight (h, w) of each cell.
 
     Returns:
-        np.ndarray: Shape (h, w), sums to 1. A map without a positive value
-        says nothing, and its mass is that of an even map.
+        Shape (h, w), sums to 1. A map without a positive value says nothing,
+        and its mass is that of an even map.
     """
     mass = np.clip(heat, 0, None) * weight
     return mass / mass.sum() if mass.sum() > 0 else weight
@@ -62,27 +60,27 @@ def merge_cells(values: np.ndarray) -> np.ndarray:
     """Merge cells by their mean, down to at most 56 per side.
 
     Args:
-        values (np.ndarray): Shape (h, w).
+        values: Shape (h, w).
 
     Returns:
-        np.ndarray: float32 of shape (min(h, 56), min(w, 56)).
+        float32 of shape (min(h, 56), min(w, 56)).
     """
     grid = tuple(min(n, _MAX_SIDE) for n in values.shape)
     return _to_grid(values, grid).astype(np.float32)
 
 
-def mass_of_others(masses: List[np.ndarray],
-                   covers: List[np.ndarray]) -> np.ndarray:
+def mass_of_others(masses: list[np.ndarray],
+                   covers: list[np.ndarray]) -> np.ndarray:
     """Mass that the other images' maps have in each image's region.
 
     Args:
-        masses (list[np.ndarray]): Of each of N images the mass (h, w) of its
-            cells. Images of other grids share relative positions.
-        covers (list[np.ndarray]): Of each image the covered share (h, w).
+        masses: Of each of N images the mass (h, w) of its cells. Images of
+            other grids share relative positions.
+        covers: Of each image the covered share (h, w).
 
     Returns:
-        np.ndarray: Shape (N, ), the mean over the N - 1 other images; NaN for
-        a single image.
+        Shape (N, ), the mean over the N - 1 other images; NaN for a single
+        image.
     """
     if len(masses) == 1:
         return np.array([np.nan])
@@ -101,11 +99,11 @@ def mass_of_others(masses: List[np.ndarray],
     ])
 
 
-def _move_mass(mass: np.ndarray, grid: Tuple[int, int]) -> np.ndarray:
+def _move_mass(mass: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     moved = _to_grid(mass, grid)
     return moved * (mass.sum() / moved.sum())
 
 
-def _to_grid(values: np.ndarray, grid: Tuple[int, int]) -> np.ndarray:
+def _to_grid(values: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     values = torch.as_tensor(values, dtype=torch.float64)[None]
     return F.adaptive_avg_pool2d(values, grid)[0].numpy()

@@ -1,5 +1,3 @@
-from typing import Optional
-
 from mmengine.evaluator import BaseMetric
 from torch import nn
 
@@ -10,23 +8,22 @@ class ModelMetric(BaseMetric):
     :class:`PrepareMetricsHook` gives them the model.
 
     Args:
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures.
     """
 
     def __init__(self,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self._model: Optional[nn.Module] = None
+        self._model: nn.Module | None = None
 
     def prepare(self, model: nn.Module) -> None:
         """Receive the model, before an epoch of validation or test.
 
         Args:
-            model (nn.Module): The classifier, not wrapped.
+            model: The classifier, not wrapped.
         """
         self._model = model
 

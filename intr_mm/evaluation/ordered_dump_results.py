@@ -1,5 +1,4 @@
 import logging
-from typing import List
 
 from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
@@ -16,18 +15,18 @@ class OrderedDumpResults(DumpResults):
     stays, and a warning says so.
 
     Args:
-        out_file_path (str): File to write, ``*.pkl`` or ``*.pickle``.
+        out_file_path: File to write, ``*.pkl`` or ``*.pickle``.
         **kwargs: Other arguments of :class:`mmengine.evaluator.DumpResults`.
     """
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Write the predictions.
 
         Args:
-            results (list[dict]): One for each sample.
+            results: One for each sample.
 
         Returns:
-            dict: Empty, there is nothing to report.
+            Empty, there is nothing to report.
         """
         indices = [result.get('sample_idx') for result in results]
         if None not in indices and len(set(indices)) == len(indices):

@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 import numpy as np
 from mmpretrain.registry import METRICS
 
@@ -27,47 +25,45 @@ class PartPointing(PointingMetric):
     ``flip``.
 
     Args:
-        stride (float, optional): Pixels of the network input from one cell of
-            the map to the next; not needed with an ``explainer``. Defaults to
-            None.
-        offset (float): Pixel of the network input on which the first cell is
-            centred: 0 for stacks of padded convolutions, ``(stride - 1) / 2``
-            for backbones that cut the image into patches. Defaults to 0.
-        alpha (float): Radius around a part, as a fraction of the longer side
-            of the bounding box. Defaults to 0.1.
-        explainer (dict, optional): Config of the explainer whose maps are
-            judged. Defaults to None, the attached attention.
-        interval (bool): Whether to report bootstrap intervals. Defaults to
-            False.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'part_pointing'``.
+        stride: Pixels of the network input from one cell of the map to the
+            next; not needed with an ``explainer``.
+        offset: Pixel of the network input on which the first cell is centred:
+            0 for stacks of padded convolutions, ``(stride - 1) / 2`` for
+            backbones that cut the image into patches.
+        alpha: Radius around a part, as a fraction of the longer side of the
+            bounding box.
+        explainer: Config of the explainer whose maps are judged. None means
+            the attached attention.
+        interval: Whether to report bootstrap intervals.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'part_pointing'``.
     """
 
     default_prefix = 'part_pointing'
 
     def __init__(self,
-                 stride: Optional[float] = None,
+                 stride: float | None = None,
                  offset: float = 0,
                  alpha: float = .1,
-                 explainer: Optional[dict] = None,
+                 explainer: dict | None = None,
                  interval: bool = False,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(stride, offset,
                          ('part_points', 'bbox', 'ori_shape', 'img_shape'),
                          explainer, interval, collect_device, prefix)
         self.alpha = alpha
 
-    def regions(self, sample: dict) -> Dict[str, np.ndarray]:
+    def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Draw the regions on the pixels of the original image.
 
         Args:
-            sample (dict): The sample with its prediction.
+            sample: The sample with its prediction.
 
         Returns:
-            dict[str, np.ndarray]: ``part`` and ``box``, bool (H, W).
+            ``part`` and ``box``, bool (H, W).
 
         Raises:
             ValueError: If the image was flipped or cropped.

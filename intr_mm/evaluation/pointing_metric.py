@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -45,31 +45,27 @@ class PointingMetric(ModelMetric):
     carry them as ``{name}/``, but for ``*_area``, which has no map.
 
     Args:
-        stride (float, optional): Pixels of the network input from one cell of
-            the map to the next. Needed without an ``explainer``, which knows
-            its own. Defaults to None.
-        offset (float): Pixel of the network input on which the first cell is
-            centred. Defaults to 0.
-        keys (Sequence[str]): What the regions are made from, which each
-            sample has to carry. Defaults to ().
-        explainer (dict, optional): Config of the explainer in ``TASK_UTILS``
-            whose maps are judged. It needs :class:`PrepareMetricsHook`.
-            Defaults to None, the attached attention.
-        interval (bool): Whether to report intervals. Defaults to False.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None.
+        stride: Pixels of the network input from one cell of the map to the
+            next. Needed without an ``explainer``, which knows its own.
+        offset: Pixel of the network input on which the first cell is centred.
+        keys: What the regions are made from, which each sample has to carry.
+        explainer: Config of the explainer in ``TASK_UTILS`` whose maps are
+            judged. It needs :class:`PrepareMetricsHook`. None means the
+            attached attention.
+        interval: Whether to report intervals.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures.
     """
 
     def __init__(self,
-                 stride: Optional[float] = None,
+                 stride: float | None = None,
                  offset: float = 0,
                  keys: Sequence[str] = (),
-                 explainer: Optional[dict] = None,
+                 explainer: dict | None = None,
                  interval: bool = False,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if stride is None and explainer is None:
             raise ValueError(
@@ -81,15 +77,15 @@ class PointingMetric(ModelMetric):
         self.explainer = explainer and TASK_UTILS.build(explainer)
         self.interval = interval
 
-    def regions(self, sample: dict) -> Dict[str, np.ndarray]:
+    def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Draw the regions of one sample.
 
         Args:
-            sample (dict): The sample with its prediction.
+            sample: The sample with its prediction.
 
         Returns:
-            dict[str, np.ndarray]: For each region a bool mask (H, W), all of
-            one size. They cover what the network saw, at any scale.
+            For each region a bool mask (H, W), all of one size. They cover
+            what the network saw, at any scale.
         """
         raise NotImplementedError
 
@@ -97,8 +93,8 @@ class PointingMetric(ModelMetric):
         """Reduce each sample to peaks, masses, and what the regions cover.
 
         Args:
-            data_batch (dict): ``inputs``, the images, for an explainer.
-            data_samples (Sequence[dict]): Predictions of the model.
+            data_batch: ``inputs``, the images, for an explainer.
+            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample lacks a key, or the map of its true class.
@@ -133,7 +129,7 @@ class PointingMetric(ModelMetric):
         cells = self.explainer(self.model, data_batch['inputs'], labels)
         return names if len(names) > 1 else [''], cells
 
-    def _reduce(self, names: List[str], cells: CellMaps, sample: dict) -> dict:
+    def _reduce(self, names: list[str], cells: CellMaps, sample: dict) -> dict:
         regions = self.regions(sample)
         grid = cells.maps.shape[1:]
         mask_shape = next(iter(regions.values())).shape
@@ -171,15 +167,15 @@ class PointingMetric(ModelMetric):
                 for k, v in regions.items()
             })
 
-    def compute_metrics(self, results: List[dict]) -> dict:
+    def compute_metrics(self, results: list[dict]) -> dict:
         """Compute hit rates, masses and controls.
 
         Args:
-            results (list[dict]): What :meth:`process` kept of all samples.
+            results: What :meth:`process` kept of all samples.
 
         Returns:
-            dict: The figures in percent. A single image has no shuffled
-            controls: they are NaN.
+            The figures in percent. A single image has no shuffled controls:
+            they are NaN.
         """
         metrics = {}
         for region in results[0]['hits']:
@@ -190,8 +186,8 @@ class PointingMetric(ModelMetric):
                 metrics.update(self._figures(results, name, region, key))
         return metrics
 
-    def _figures(self, results: List[dict], name: str, region: str,
-                 key: str) -> Dict[str, float]:
+    def _figures(self, results: list[dict], name: str, region: str,
+                 key: str) -> dict[str, float]:
         shapes = np.array([r['hits'][region].shape for r in results])
         peaks = np.array([r['peak'][name] for r in results])
         # Images of different sizes share relative positions.

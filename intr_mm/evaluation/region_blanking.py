@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -27,26 +27,23 @@ class RegionBlanking(ExplanationMetric):
     2019); this asks the model itself. It needs :class:`PrepareMetricsHook`.
 
     Args:
-        explainer (dict): Config of the explainer in ``TASK_UTILS``.
-        fraction (float): Share of the pixels to hide. Defaults to 0.1.
-        fill (str): ``'blank'`` hides under the colour that normalisation
-            turns into zero, ``'inpaint'`` continues the surroundings
-            (Telea's method in OpenCV). Defaults to ``'blank'``.
-        seed (int): Seed of the shifts, which depend on the image besides.
-            Defaults to 0.
-        sample_interval (int): Judge every n-th sample of the data set.
-            Defaults to 1, all.
-        batch_size (int): Number of changed images that pass the model at
-            once. Defaults to 32.
-        interval (bool): Whether to report ``*_low`` and ``*_high``, the
-            bounds of 95 percent bootstrap intervals. Defaults to False.
-        collect_device (str): Device for collecting results from different
-            ranks, 'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix (str, optional): Prefix of the names of the figures. Defaults
-            to None, which stands for ``'blanking'``.
+        explainer: Config of the explainer in ``TASK_UTILS``.
+        fraction: Share of the pixels to hide.
+        fill: ``'blank'`` hides under the colour that normalisation turns into
+            zero, ``'inpaint'`` continues the surroundings (Telea's method in
+            OpenCV).
+        seed: Seed of the shifts, which depend on the image besides.
+        sample_interval: Judge every n-th sample of the data set. 1 means all.
+        batch_size: Number of changed images that pass the model at once.
+        interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
+            percent bootstrap intervals.
+        collect_device: Device for collecting results from different ranks,
+            'cpu' or 'gpu'.
+        prefix: Prefix of the names of the figures. None stands for
+            ``'blanking'``.
     """
 
-    default_prefix: Optional[str] = 'blanking'
+    default_prefix: str | None = 'blanking'
 
     def __init__(self,
                  explainer: dict,
@@ -57,7 +54,7 @@ class RegionBlanking(ExplanationMetric):
                  batch_size: int = 32,
                  interval: bool = False,
                  collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
+                 prefix: str | None = None) -> None:
         super().__init__(explainer, 'pred', sample_interval, batch_size,
                          interval, collect_device, prefix)
         if not 0 < fraction < 1:
@@ -71,7 +68,7 @@ class RegionBlanking(ExplanationMetric):
         self.seed = seed
 
     def judge(self, image: Tensor, class_: int,
-              cells: CellMaps) -> Dict[str, Sequence[float]]:
+              cells: CellMaps) -> dict[str, Sequence[float]]:
         """Hide regions and predict; see :class:`ExplanationMetric`."""
         height, width = cells.img_shape
         rng = image_rng(image, self.seed)

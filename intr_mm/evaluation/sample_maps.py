@@ -8,15 +8,14 @@ def class_maps(sample: dict,
     """Attention maps of one class that a prediction carries.
 
     Args:
-        sample (dict): The sample with its prediction, see
-            :meth:`INTRHead.predict`.
-        label (int): The class.
-        user (str): Who needs the maps, for the error message.
-        kind (str): What class it is, ``'gt'``, the true one, or ``'pred'``,
-            the predicted one, for the error message. Defaults to ``'gt'``.
+        sample: The sample with its prediction, see :meth:`INTRHead.predict`.
+        label: The class.
+        user: Who needs the maps, for the error message.
+        kind: What class it is, ``'gt'``, the true one, or ``'pred'``, the
+            predicted one, for the error message.
 
     Returns:
-        Tensor: float32 of shape (heads, h, w), each map sums to 1.
+        float32 of shape (heads, h, w), each map sums to 1.
 
     Raises:
         ValueError: If the sample carries no attention, or none of the class.

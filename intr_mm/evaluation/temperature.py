@@ -3,7 +3,6 @@
 All work on softmax scores: their logarithms are the logits up to a constant,
 which the softmax forgets.
 """
-from typing import Dict
 
 import numpy as np
 import torch
@@ -18,12 +17,12 @@ def temper(scores: Tensor, temperature: float) -> Tensor:
     """Log-probabilities at a temperature.
 
     Args:
-        scores (Tensor): Softmax scores (..., C).
-        temperature (float): What divides the logits; 1 changes nothing,
-            more makes the scores less sure.
+        scores: Softmax scores (..., C).
+        temperature: What divides the logits; 1 changes nothing, more makes the
+            scores less sure.
 
     Returns:
-        Tensor: float64 of the same shape.
+        float64 of the same shape.
 
     Raises:
         ValueError: If the temperature is not positive.
@@ -45,12 +44,12 @@ def fit_temperature(scores: Tensor, labels: Tensor) -> float:
     prediction.
 
     Args:
-        scores (Tensor): Softmax scores (N, C), of images that the model was
-            not trained on.
-        labels (Tensor): True classes (N, ).
+        scores: Softmax scores (N, C), of images that the model was not trained
+            on.
+        labels: True classes (N, ).
 
     Returns:
-        float: The temperature, between 0.01 and 100. The lower bound is what
+        The temperature, between 0.01 and 100. The lower bound is what
         predictions without any error lead to.
 
     Raises:
@@ -76,18 +75,18 @@ def fit_temperature(scores: Tensor, labels: Tensor) -> float:
 def calibration(scores: Tensor,
                 labels: Tensor,
                 num_bins: int = 15,
-                temperature: float = 1.) -> Dict[str, float]:
+                temperature: float = 1.) -> dict[str, float]:
     """Expected calibration error and likelihood of scores.
 
     Args:
-        scores (Tensor): Softmax scores (N, C).
-        labels (Tensor): True classes (N, ).
-        num_bins (int): Number of bins of equal width. Defaults to 15.
-        temperature (float): What divides the logits. Defaults to 1.
+        scores: Softmax scores (N, C).
+        labels: True classes (N, ).
+        num_bins: Number of bins of equal width.
+        temperature: What divides the logits. Defaults to 1.
 
     Returns:
-        dict[str, float]: ``ece``, ``confidence``, the mean score of the
-        predicted class, and ``accuracy`` in percent; ``nll`` in nats.
+        ``ece``, ``confidence``, the mean score of the predicted class, and
+        ``accuracy`` in percent; ``nll`` in nats.
     """
     log_probs = temper(scores, temperature)
     confidence, predicted = log_probs.exp().max(1)

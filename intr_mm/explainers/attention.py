@@ -1,4 +1,4 @@
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.registry import TASK_UTILS
@@ -16,10 +16,9 @@ class AttentionExplainer(BaseExplainer):
     """Where a class looks: INTR's own explanation.
 
     Args:
-        heads (str): ``'mean'`` gives the mean of the heads, ``'each'`` one map
-            for each head, ``'all'`` the mean and then each. Defaults to
-            ``'mean'``.
-        layer (int): Decoder layer. Defaults to -1, the last.
+        heads: ``'mean'`` gives the mean of the heads, ``'each'`` one map for
+            each head, ``'all'`` the mean and then each.
+        layer: Decoder layer. -1 means the last.
     """
 
     def __init__(self, heads: str = 'mean', layer: int = -1) -> None:
@@ -29,7 +28,7 @@ class AttentionExplainer(BaseExplainer):
         self.heads = heads
         self.layer = layer
 
-    def names(self, model: nn.Module) -> List[str]:
+    def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
         attention = model.head.decoder.layers[self.layer].cross_attn
         each = [f'head{i + 1}' for i in range(attention.num_heads)]
@@ -37,7 +36,7 @@ class AttentionExplainer(BaseExplainer):
 
     @torch.no_grad()
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> List[CellMaps]:
+                 classes: Tensor) -> list[CellMaps]:
         """See :class:`BaseExplainer`."""
         images, samples = prepare_images(model, inputs)
         with trace_cells(model) as cells:
@@ -51,7 +50,7 @@ class AttentionExplainer(BaseExplainer):
                          geometry_of(cells, tuple(attention.shape[-2:])))
 
     def _maps(self, model: nn.Module, images: Tensor,
-              samples: List[DataSample], classes: Tensor) -> Tensor:
+              samples: list[DataSample], classes: Tensor) -> Tensor:
         """Maps (B, heads, H, W) of one class of each image."""
         return ask_attention(
             model,
@@ -63,18 +62,18 @@ class AttentionExplainer(BaseExplainer):
 
 
 def pack_maps(maps: Tensor, inputs: Sequence[Tensor],
-              samples: List[DataSample],
-              geometry: CellGeometry) -> List[CellMaps]:
+              samples: list[DataSample],
+              geometry: CellGeometry) -> list[CellMaps]:
     """Cut the padding off a batch's maps.
 
     Args:
-        maps (Tensor): Shape (B, M, H, W) on the grid of the padded batch.
-        inputs (Sequence[Tensor]): B images (3, h, w).
-        samples (list[DataSample]): From :func:`prepare_images`.
-        geometry (CellGeometry): Where the cells lie.
+        maps: Shape (B, M, H, W) on the grid of the padded batch.
+        inputs: B images (3, h, w).
+        samples: From :func:`prepare_images`.
+        geometry: Where the cells lie.
 
     Returns:
-        list[CellMaps]: One for each image.
+        One for each image.
     """
     mask = make_padding_mask(samples, maps)
     grids = [maps.shape[-2:]] * len(maps)

@@ -1,6 +1,6 @@
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -13,17 +13,17 @@ class CellMaps:
     """What an explainer says of one image.
 
     Args:
-        maps (np.ndarray): float32 of shape (M, h, w), the higher the more
-            important, on the cells that are not padding. M is the number of
-            the explainer's names.
-        geometry (CellGeometry): Where the cells lie on the network's input;
-            stride 1 and offset 0 if they are its pixels.
-        img_shape (tuple[int, int]): Height and width in pixels of the
-            network's input without padding.
+        maps: float32 of shape (M, h, w), the higher the more important, on the
+            cells that are not padding. M is the number of the explainer's
+            names.
+        geometry: Where the cells lie on the network's input; stride 1 and
+            offset 0 if they are its pixels.
+        img_shape: Height and width in pixels of the network's input without
+            padding.
     """
     maps: np.ndarray
     geometry: CellGeometry
-    img_shape: Tuple[int, int]
+    img_shape: tuple[int, int]
 
 
 class BaseExplainer(metaclass=ABCMeta):
@@ -34,27 +34,27 @@ class BaseExplainer(metaclass=ABCMeta):
     """
 
     @abstractmethod
-    def names(self, model: nn.Module) -> List[str]:
+    def names(self, model: nn.Module) -> list[str]:
         """Name the maps.
 
         Args:
-            model (nn.Module): The classifier.
+            model: The classifier.
 
         Returns:
-            list[str]: One name for each of the M maps of an image.
+            One name for each of the M maps of an image.
         """
 
     @abstractmethod
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> List[CellMaps]:
+                 classes: Tensor) -> list[CellMaps]:
         """Explain a batch.
 
         Args:
-            model (nn.Module): The classifier, in eval mode.
-            inputs (Sequence[Tensor]): B images as the pipeline gives them,
-                (3, h, w), 0 to 255, not normalised.
-            classes (Tensor): The class (B, ) to explain in each image.
+            model: The classifier, in eval mode.
+            inputs: B images as the pipeline gives them, (3, h, w), 0 to 255,
+                not normalised.
+            classes: The class (B, ) to explain in each image.
 
         Returns:
-            list[CellMaps]: One for each image.
+            One for each image.
         """

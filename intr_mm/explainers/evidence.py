@@ -1,5 +1,3 @@
-from typing import List
-
 import torch
 from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
@@ -24,16 +22,15 @@ class EvidenceExplainer(AttentionExplainer):
     carried to another cell is shown there.
 
     Args:
-        heads (str): ``'mean'`` gives the mean of the heads, ``'each'`` one map
-            for each head, ``'all'`` the mean and then each. Defaults to
-            ``'mean'``.
+        heads: ``'mean'`` gives the mean of the heads, ``'each'`` one map for
+            each head, ``'all'`` the mean and then each.
     """
 
     def __init__(self, heads: str = 'mean') -> None:
         super().__init__(heads=heads)
 
     def _maps(self, model: nn.Module, images: Tensor,
-              samples: List[DataSample], classes: Tensor) -> Tensor:
+              samples: list[DataSample], classes: Tensor) -> Tensor:
         head = model.head
         memory, mask = encode_images(model, images, samples)
         _, winners, attending = head._decode(memory, mask)

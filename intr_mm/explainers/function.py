@@ -1,4 +1,4 @@
-from typing import Callable, List, Sequence, Union
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmengine.utils import get_object_from_string
@@ -14,15 +14,14 @@ class FunctionExplainer(BaseExplainer):
     """Maps of any function, under the protocol of all others.
 
     Args:
-        function (Callable | str): Called with the model, the images and the
-            classes as :class:`BaseExplainer` is; returns for each image a map
-            (h, w) on the pixels of the network's input. In a config, its
-            dotted name.
-        name (str): Name of the map. Defaults to ``'function'``.
+        function: Called with the model, the images and the classes as
+            :class:`BaseExplainer` is; returns for each image a map (h, w) on
+            the pixels of the network's input. In a config, its dotted name.
+        name: Name of the map.
     """
 
     def __init__(self,
-                 function: Union[Callable, str],
+                 function: Callable | str,
                  name: str = 'function') -> None:
         if isinstance(function, str):
             dotted, function = function, get_object_from_string(function)
@@ -32,12 +31,12 @@ class FunctionExplainer(BaseExplainer):
         self.function = function
         self.name = name
 
-    def names(self, model: nn.Module) -> List[str]:
+    def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
         return [self.name]
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> List[CellMaps]:
+                 classes: Tensor) -> list[CellMaps]:
         """See :class:`BaseExplainer`."""
         explained = []
         for map_, image in zip(self.function(model, inputs, classes), inputs):

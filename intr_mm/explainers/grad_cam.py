@@ -1,5 +1,5 @@
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator, List, Optional, Sequence
 
 import torch
 from mmpretrain.registry import TASK_UTILS
@@ -26,29 +26,28 @@ class GradCAMExplainer(BaseExplainer):
     they can be placed exactly.
 
     Args:
-        method (str): ``'GradCAM'`` or ``'HiResCAM'``. Defaults to
-            ``'GradCAM'``.
-        target_layer (str, optional): Name of the module whose output, a
-            feature map, is weighed, such as ``'backbone.layer4'``. Defaults
-            to None, the 1x1 projection between backbone and transformer: the
-            last convolution of the network, whatever the backbone.
+        method: ``'GradCAM'`` or ``'HiResCAM'``.
+        target_layer: Name of the module whose output, a feature map, is
+            weighed, such as ``'backbone.layer4'``. None means the 1x1
+            projection between backbone and transformer: the last convolution
+            of the network, whatever the backbone.
     """
 
     def __init__(self,
                  method: str = 'GradCAM',
-                 target_layer: Optional[str] = None) -> None:
+                 target_layer: str | None = None) -> None:
         if method not in _NAMES:
             raise ValueError(f'GradCAMExplainer got method={method!r}: use '
                              "'GradCAM' or 'HiResCAM'.")
         self.method = method
         self.target_layer = target_layer
 
-    def names(self, model: nn.Module) -> List[str]:
+    def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
         return [_NAMES[self.method]]
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> List[CellMaps]:
+                 classes: Tensor) -> list[CellMaps]:
         """See :class:`BaseExplainer`."""
         try:
             import pytorch_grad_cam
@@ -113,7 +112,7 @@ def _constant_parameters(model: nn.Module) -> Iterator[None]:
 class _Logits(nn.Module):
     """The model as Grad-CAM calls it, with images alone."""
 
-    def __init__(self, model: nn.Module, samples: List[DataSample]) -> None:
+    def __init__(self, model: nn.Module, samples: list[DataSample]) -> None:
         super().__init__()
         self.model = model
         self.samples = samples

@@ -1,5 +1,5 @@
 import zlib
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmpretrain.registry import TASK_UTILS
@@ -16,19 +16,19 @@ class RandomExplainer(AttentionExplainer):
     The noise of an image depends on its pixels and the seed alone.
 
     Args:
-        seed (int): Seed of the noise. Defaults to 0.
+        seed: Seed of the noise.
     """
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.seed = seed
 
-    def names(self, model: nn.Module) -> List[str]:
+    def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
         return ['chance']
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> List[CellMaps]:
+                 classes: Tensor) -> list[CellMaps]:
         """See :class:`BaseExplainer`."""
         explained = super().__call__(model, inputs, classes)
         for cells, image in zip(explained, inputs):
@@ -41,11 +41,11 @@ def image_rng(image: Tensor, seed: int) -> np.random.Generator:
     """Random numbers that depend on an image, not on its place in a batch.
 
     Args:
-        image (Tensor): The image.
-        seed (int): Seed beside the image.
+        image: The image.
+        seed: Seed beside the image.
 
     Returns:
-        np.random.Generator: The generator.
+        The generator.
     """
     pixels = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()))
     return np.random.default_rng([pixels, seed])

@@ -1,5 +1,3 @@
-from typing import List
-
 import torch
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.registry import MODELS
@@ -32,12 +30,12 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
         """Normalise, pad, and record the sizes.
 
         Args:
-            data (dict): ``inputs``, a list of B images (3, h, w) or a tensor
-                (B, 3, H, W), and optionally ``data_samples``.
-            training (bool): Whether to apply batch augmentations.
+            data: ``inputs``, a list of B images (3, h, w) or a tensor (B, 3,
+                H, W), and optionally ``data_samples``.
+            training: Whether to apply batch augmentations.
 
         Returns:
-            dict: ``inputs`` of shape (B, 3, H, W) and ``data_samples``.
+            ``inputs`` of shape (B, 3, H, W) and ``data_samples``.
         """
         shapes = [tuple(image.shape[-2:]) for image in data['inputs']]
         if training and self.batch_augments and len(set(shapes)) > 1:
@@ -57,7 +55,7 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
                 dict(img_shape=shape, batch_input_shape=batch_input_shape))
         return out
 
-    def _stack(self, images: List[Tensor]) -> Tensor:
+    def _stack(self, images: list[Tensor]) -> Tensor:
         # Written into the batch and normalised there: mmpretrain makes six
         # copies of an image on the way.
         divisor = self.pad_size_divisor

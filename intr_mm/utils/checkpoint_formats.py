@@ -5,7 +5,6 @@ file.
 """
 import re
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -18,16 +17,16 @@ class CheckpointFormat:
     """A kind of checkpoint.
 
     Args:
-        name (str): What messages call it.
-        signature (frozenset[str]): Names of tensors that tell it.
-        rules (tuple): Pairs of a regular expression and its substitute.
-        heads (str, optional): Regular expression of the names of DETR's
-            heads, for which INTR has no use. Defaults to None: it is no DETR.
+        name: What messages call it.
+        signature: Names of tensors that tell it.
+        rules: Pairs of a regular expression and its substitute.
+        heads: Regular expression of the names of DETR's heads, for which INTR
+            has no use. None where it is no DETR.
     """
     name: str
-    signature: FrozenSet[str]
+    signature: frozenset[str]
     rules: Rules
-    heads: Optional[str] = None
+    heads: str | None = None
 
 
 OFFICIAL_INTR = CheckpointFormat(
@@ -60,16 +59,16 @@ FORMATS = (
 )
 
 
-def find_weights(checkpoint: dict) -> Dict[str, Tensor]:
+def find_weights(checkpoint: dict) -> dict[str, Tensor]:
     """The tensors by name that a checkpoint file holds.
 
     Args:
-        checkpoint (dict): Content of a file: tensors by name, or a dict with
-            them under ``model`` or ``state_dict``.
+        checkpoint: Content of a file: tensors by name, or a dict with them
+            under ``model`` or ``state_dict``.
 
     Returns:
-        dict[str, Tensor]: The tensors, without the prefixes of distributed
-        training and of DETR's panoptic variant; empty if there are none.
+        The tensors, without the prefixes of distributed training and of DETR's
+        panoptic variant; empty if there are none.
     """
     for key in ('model', 'state_dict'):
         if isinstance(checkpoint.get(key), dict):
@@ -81,7 +80,7 @@ def find_weights(checkpoint: dict) -> Dict[str, Tensor]:
     }
 
 
-def identify(weights: Dict[str, Tensor]) -> Optional[CheckpointFormat]:
+def identify(weights: dict[str, Tensor]) -> CheckpointFormat | None:
     """The format of weights, None if it is none of :data:`FORMATS`."""
     for checkpoint_format in FORMATS:
         if checkpoint_format.signature <= weights.keys():
@@ -89,7 +88,7 @@ def identify(weights: Dict[str, Tensor]) -> Optional[CheckpointFormat]:
     return None
 
 
-def describe(weights: Dict[str, Tensor]) -> str:
+def describe(weights: dict[str, Tensor]) -> str:
     """Say what weights are, for messages about a file of the wrong kind."""
     checkpoint_format = identify(weights)
     if checkpoint_format is not None:
@@ -103,18 +102,17 @@ def describe(weights: Dict[str, Tensor]) -> str:
 
 
 def convert_names(
-    weights: Dict[str, Tensor], checkpoint_format: CheckpointFormat
-) -> Tuple[Dict[str, Tensor], List[str]]:
+    weights: dict[str, Tensor], checkpoint_format: CheckpointFormat
+) -> tuple[dict[str, Tensor], list[str]]:
     """Bring weights to our names.
 
     Args:
-        weights (dict[str, Tensor]): As :func:`find_weights` gives them.
-        checkpoint_format (CheckpointFormat): Their format.
+        weights: As :func:`find_weights` gives them.
+        checkpoint_format: Their format.
 
     Returns:
-        tuple[dict[str, Tensor], list[str]]: The tensors under the names of
-        :class:`INTRClassifier`, and the names of those of DETR's heads, which
-        were dropped.
+        The tensors under the names of :class:`INTRClassifier`, and the names
+        of those of DETR's heads, which were dropped.
 
     Raises:
         ValueError: If a tensor has no place in INTR, as in relatives of DETR.

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,30 +28,28 @@ class Complexity:
     """What a model costs for one image.
 
     Args:
-        shape (tuple[int, int]): Height and width of the image in pixels.
-        flops (dict[str, int]): Multiply-adds by operator.
-        parameters (dict[str, int]): Number of parameters by part of the
-            model.
+        shape: Height and width of the image in pixels.
+        flops: Multiply-adds by operator.
+        parameters: Number of parameters by part of the model.
     """
-    shape: Tuple[int, int]
+    shape: tuple[int, int]
     flops: dict
     parameters: dict
 
 
 def count_complexity(cfg: Config,
-                     shape: Optional[Tuple[int, int]] = None) -> Complexity:
+                     shape: tuple[int, int] | None = None) -> Complexity:
     """Count FLOPs and parameters of a config, with the head.
 
     No weights are fetched and no data are read.
 
     Args:
-        cfg (Config): Full config.
-        shape (tuple[int, int], optional): Height and width of the image in
-            pixels, padding included. Defaults to what the test pipeline makes
-            of a photo of ``PHOTO``.
+        cfg: Full config.
+        shape: Height and width of the image in pixels, padding included. None
+            means what the test pipeline makes of a photo of ``PHOTO``.
 
     Returns:
-        Complexity: For a batch of one image.
+        For a batch of one image.
     """
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
@@ -71,15 +69,15 @@ def count_complexity(cfg: Config,
     })
 
 
-def count_flops(model: nn.Module, shape: Tuple[int, int]) -> dict:
+def count_flops(model: nn.Module, shape: tuple[int, int]) -> dict:
     """Count the multiply-adds of one forward pass by operator.
 
     Args:
-        model (nn.Module): Model in eval mode; it is moved to the meta device.
-        shape (tuple[int, int]): Height and width of the image in pixels.
+        model: Model in eval mode; it is moved to the meta device.
+        shape: Height and width of the image in pixels.
 
     Returns:
-        dict[str, int]: FLOPs by operator, for one image.
+        FLOPs by operator, for one image.
     """
     image = torch.empty(1, 3, *shape, device='meta')
     with torch.no_grad(), _FlopMode() as mode:
@@ -87,15 +85,15 @@ def count_flops(model: nn.Module, shape: Tuple[int, int]) -> dict:
     return dict(mode.flops)
 
 
-def input_shape(cfg: Config) -> Tuple[int, int]:
+def input_shape(cfg: Config) -> tuple[int, int]:
     """Size of the input that the test pipeline makes of the usual photo.
 
     Args:
-        cfg (Config): Full config. A data set that makes its own images, of
+        cfg: Full config. A data set that makes its own images, of
             ``img_size``, is taken at its word.
 
     Returns:
-        tuple[int, int]: Height and width in pixels, padding included.
+        Height and width in pixels, padding included.
     """
     loading, *pipeline = cfg.test_dataloader.dataset.pipeline
     if not pipeline:

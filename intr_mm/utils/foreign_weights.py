@@ -1,6 +1,5 @@
 """Start an INTR from checkpoints of DETR and of the official INTR code."""
 from dataclasses import dataclass
-from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +12,15 @@ class ForeignWeights:
     """Weights of a foreign checkpoint under the names of our model.
 
     Args:
-        kind (str): What the checkpoint is.
-        state_dict (dict[str, Tensor]): What was taken.
-        dropped (list[str]): Names, in the source, of what was not.
-        fresh (list[str]): Names of what the model has and the source has not.
+        kind: What the checkpoint is.
+        state_dict: What was taken.
+        dropped: Names, in the source, of what was not.
+        fresh: Names of what the model has and the source has not.
     """
     kind: str
-    state_dict: Dict[str, Tensor]
-    dropped: List[str]
-    fresh: List[str]
+    state_dict: dict[str, Tensor]
+    dropped: list[str]
+    fresh: list[str]
 
     def __str__(self) -> str:
         return (f'{self.kind}: took {len(self.state_dict)} tensors; dropped '
@@ -40,14 +39,14 @@ def class_queries(object_queries: Tensor,
     code).
 
     Args:
-        object_queries (Tensor): Shape (Q, D).
-        num_queries (int): Number N of queries to make.
-        noise_frac (float): Standard deviation of the noise. Defaults to 0.1.
-        seed (int): Seed of the noise, so that every process of a distributed
-            run makes the same. Defaults to 0.
+        object_queries: Shape (Q, D).
+        num_queries: Number N of queries to make.
+        noise_frac: Standard deviation of the noise.
+        seed: Seed of the noise, so that every process of a distributed run
+            makes the same.
 
     Returns:
-        Tensor: Shape (N, D).
+        Shape (N, D).
     """
     repeats = -(-num_queries // len(object_queries))
     tiled = object_queries.repeat(repeats, 1)[:num_queries]
@@ -58,25 +57,24 @@ def class_queries(object_queries: Tensor,
 
 
 def convert_foreign(checkpoint: dict,
-                    num_queries: Optional[int] = None,
+                    num_queries: int | None = None,
                     noise_frac: float = 0.1,
-                    seed: int = 0) -> Optional[ForeignWeights]:
+                    seed: int = 0) -> ForeignWeights | None:
     """Convert a checkpoint of DETR or of the official INTR code.
 
     DETR's class and box heads are dropped, and its object queries become
     class queries.
 
     Args:
-        checkpoint (dict): Content of the file.
-        num_queries (int, optional): Number of class queries to make of a
-            DETR; an INTR keeps its own.
-        noise_frac (float): See :func:`class_queries`. Defaults to 0.1.
-        seed (int): See :func:`class_queries`. Defaults to 0.
+        checkpoint: Content of the file.
+        num_queries: Number of class queries to make of a DETR; an INTR keeps
+            its own.
+        noise_frac: See :func:`class_queries`.
+        seed: See :func:`class_queries`.
 
     Returns:
-        ForeignWeights | None: The weights; ``fresh`` holds the presence
-        vector in case of DETR, which has none. None if the checkpoint is of
-        neither.
+        The weights; ``fresh`` holds the presence vector in case of DETR, which
+        has none. None if the checkpoint is of neither.
 
     Raises:
         ValueError: If a tensor has no place in INTR, as in relatives of DETR.
@@ -98,18 +96,18 @@ def convert_foreign(checkpoint: dict,
 def adapt_foreign(checkpoint: dict,
                   model: nn.Module,
                   noise_frac: float = 0.1,
-                  seed: int = 0) -> Optional[ForeignWeights]:
+                  seed: int = 0) -> ForeignWeights | None:
     """Convert a foreign checkpoint for a model, whatever its backbone is.
 
     Args:
-        checkpoint (dict): Content of the file.
-        model (nn.Module): Classifier with an ``INTRHead``.
-        noise_frac (float): See :func:`class_queries`. Defaults to 0.1.
-        seed (int): See :func:`class_queries`. Defaults to 0.
+        checkpoint: Content of the file.
+        model: Classifier with an ``INTRHead``.
+        noise_frac: See :func:`class_queries`.
+        seed: See :func:`class_queries`.
 
     Returns:
-        ForeignWeights | None: What fits the model of DETR's weights, all of
-        an official INTR's. None if the checkpoint is of neither.
+        What fits the model of DETR's weights, all of an official INTR's. None
+        if the checkpoint is of neither.
 
     Raises:
         ValueError: If a tensor has no place in INTR, as in relatives of DETR.

@@ -4,9 +4,8 @@ A format has a list of substitutions, applied in order, that leads to the names
 of :class:`INTRClassifier` with a ResNet.
 """
 import re
-from typing import Tuple
 
-Rules = Tuple[Tuple[str, str], ...]
+Rules = tuple[tuple[str, str], ...]
 
 # github.com/Imageomics/INTR and facebookresearch/detr
 OFFICIAL: Rules = (

@@ -8,10 +8,10 @@ So, only where it is absent, :func:`stand_in_for_mmcv_ext` lets ``mmcv.ops``
 be imported; an op that is really called says what to install.
 """
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Callable
 
 import mmcv
 
@@ -50,7 +50,7 @@ def stand_in_for_mmcv_ext() -> bool:
     this mmcv has no compiled ops.
 
     Returns:
-        bool: Whether a stand-in was needed; False with a compiled mmcv.
+        Whether a stand-in was needed; False with a compiled mmcv.
     """
     if find_spec(EXT_NAME) is not None:
         return False

@@ -1,4 +1,4 @@
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,22 +13,22 @@ from .cell_geometry import CellGeometry, geometry_of, trace_cells
 def attend(model: nn.Module,
            image: Tensor,
            classes: Sequence[int],
-           layer: int = -1) -> Tuple[np.ndarray, CellGeometry]:
+           layer: int = -1) -> tuple[np.ndarray, CellGeometry]:
     """Where classes look in one image.
 
     With several queries per class, it is where the query that decided the
     class's score looks.
 
     Args:
-        model (nn.Module): ``INTRClassifier``, or mmpretrain's
-            ``ImageClassifier`` with an ``INTRHead``, in eval mode.
-        image (Tensor): What the pipeline gives, (3, H, W), not normalised.
-        classes (Sequence[int]): K class indices.
-        layer (int): Decoder layer. Defaults to -1, the last.
+        model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
+            ``INTRHead``, in eval mode.
+        image: What the pipeline gives, (3, H, W), not normalised.
+        classes: K class indices.
+        layer: Decoder layer. -1 means the last.
 
     Returns:
-        tuple[np.ndarray, CellGeometry]: Attention of shape (K, heads, h, w)
-        without the cells that are padding, and where its cells lie.
+        Attention of shape (K, heads, h, w) without the cells that are padding,
+        and where its cells lie.
     """
     images, samples = prepare_images(model, [image])
     with trace_cells(model) as cells:

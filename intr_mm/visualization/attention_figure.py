@@ -1,5 +1,5 @@
 import textwrap
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import matplotlib
@@ -21,10 +21,10 @@ _BAR, _BAR_LABEL = .1, .55
 def draw_attention(image: np.ndarray,
                    attention: np.ndarray,
                    geometry: CellGeometry,
-                   img_shape: Tuple[int, int],
+                   img_shape: tuple[int, int],
                    row_labels: Sequence[str],
                    title: str,
-                   headings: Optional[Sequence[Sequence[str]]] = None,
+                   headings: Sequence[Sequence[str]] | None = None,
                    unit: str = 'attention / uniform',
                    top: float = 10) -> np.ndarray:
     """Picture of where classes look: image, each head, mean of the heads.
@@ -34,22 +34,21 @@ def draw_attention(image: np.ndarray,
     receives than if it were spread evenly. What receives less is left clear.
 
     Args:
-        image (np.ndarray): RGB image (H, W, 3), uint8, of any scale.
-        attention (np.ndarray): Maps of shape (K, heads, h, w), each summing
-            to 1, without the cells that are padding.
-        geometry (CellGeometry): Where the cells lie on the network's input.
-        img_shape (tuple[int, int]): Height and width in pixels of the
-            network's input without padding.
-        row_labels (Sequence[str]): One for each of the K classes.
-        title (str): Title of the picture, of any number of lines.
-        headings (Sequence[Sequence[str]], optional): For each class the
-            headings of its maps, which are then drawn as they are. Defaults
-            to None, which numbers the heads and adds their mean.
-        unit (str): What the colours count. Defaults to 'attention / uniform'.
-        top (float): Least upper end of the colour scale. Defaults to 10.
+        image: RGB image (H, W, 3), uint8, of any scale.
+        attention: Maps of shape (K, heads, h, w), each summing to 1, without
+            the cells that are padding.
+        geometry: Where the cells lie on the network's input.
+        img_shape: Height and width in pixels of the network's input without
+            padding.
+        row_labels: One for each of the K classes.
+        title: Title of the picture, of any number of lines.
+        headings: For each class the headings of its maps, which are then drawn
+            as they are. None numbers the heads and adds their mean.
+        unit: What the colours count.
+        top: Least upper end of the colour scale.
 
     Returns:
-        np.ndarray: RGB picture, uint8.
+        RGB picture, uint8.
     """
     if headings is None:
         numbers = [f'head {i + 1}' for i in range(attention.shape[1])]

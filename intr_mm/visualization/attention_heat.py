@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -8,8 +6,8 @@ from .cell_geometry import CellGeometry
 
 
 def sample_attention(attention: np.ndarray, geometry: CellGeometry,
-                     img_shape: Tuple[int, int],
-                     out_shape: Tuple[int, int]) -> np.ndarray:
+                     img_shape: tuple[int, int],
+                     out_shape: tuple[int, int]) -> np.ndarray:
     """Attention at the pixels of a picture, each cell where it really is.
 
     The picture shows the network's input at any scale. Between the centres of
@@ -17,15 +15,13 @@ def sample_attention(attention: np.ndarray, geometry: CellGeometry,
     nearest cell.
 
     Args:
-        attention (np.ndarray): Maps of shape (N, h, w), without the cells
-            that are padding.
-        geometry (CellGeometry): Where the cells lie on the input.
-        img_shape (tuple[int, int]): Height and width in pixels of the input
-            without padding.
-        out_shape (tuple[int, int]): Height H and width W of the picture.
+        attention: Maps of shape (N, h, w), without the cells that are padding.
+        geometry: Where the cells lie on the input.
+        img_shape: Height and width in pixels of the input without padding.
+        out_shape: Height H and width W of the picture.
 
     Returns:
-        np.ndarray: float32 of shape (N, H, W).
+        float32 of shape (N, H, W).
     """
     axes = []
     for cells, size, out in zip(attention.shape[-2:], img_shape, out_shape):

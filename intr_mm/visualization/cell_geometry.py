@@ -8,9 +8,9 @@ the kernels, strides and paddings that an image really passes, so it is read
 from one forward pass.
 """
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, Iterator, Tuple
 
 import torch
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from intr_mm.models.utils import pop_forwards
 
-Grid = Tuple[int, int]
+Grid = tuple[int, int]
 _WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Unfold, AdaptivePadding)
 
 
@@ -32,8 +32,8 @@ class CellGeometry:
     index names their centre.
 
     Args:
-        stride (float): Distance of neighbouring cells in input pixels.
-        offset (float): Input pixel on which the first cell is centred.
+        stride: Distance of neighbouring cells in input pixels.
+        offset: Input pixel on which the first cell is centred.
     """
     stride: float
     offset: float
@@ -55,16 +55,16 @@ def _plain_backbone(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def trace_cells(model: nn.Module) -> Iterator[Dict[Grid, CellGeometry]]:
+def trace_cells(model: nn.Module) -> Iterator[dict[Grid, CellGeometry]]:
     """Follow the cells of every feature grid through forward passes.
 
     Args:
-        model (nn.Module): Classifier with a ``backbone``.
+        model: Classifier with a ``backbone``.
 
     Yields:
-        dict[tuple[int, int], CellGeometry]: Filled by each forward pass under
-        the context: the geometry of each grid (height, width), from the image
-        that enters the backbone to the coarsest feature map.
+        Filled by each forward pass under the context: the geometry of each
+        grid (height, width), from the image that enters the backbone to the
+        coarsest feature map.
     """
     cells = {}
 
@@ -115,13 +115,13 @@ def infer_cell_geometry(
     The model is left as it was found.
 
     Args:
-        model (nn.Module): ``INTRClassifier`` or mmpretrain's
-            ``ImageClassifier``, without a distributed wrapper.
-        input_shape (tuple[int, int]): Height and width of the image of zeros
-            that is sent through backbone and neck. Defaults to (224, 224).
+        model: ``INTRClassifier`` or mmpretrain's ``ImageClassifier``, without
+            a distributed wrapper.
+        input_shape: Height and width of the image of zeros that is sent
+            through backbone and neck.
 
     Returns:
-        CellGeometry: Stride and offset in input pixels.
+        Stride and offset in input pixels.
 
     Raises:
         ValueError: If there is no feature map, or it is not made by windows.
@@ -145,15 +145,15 @@ def infer_cell_geometry(
     return geometry_of(cells, tuple(last.shape[-2:]))
 
 
-def geometry_of(cells: Dict[Grid, CellGeometry], grid: Grid) -> CellGeometry:
+def geometry_of(cells: dict[Grid, CellGeometry], grid: Grid) -> CellGeometry:
     """Geometry of one grid that :func:`trace_cells` met.
 
     Args:
-        cells (dict): What :func:`trace_cells` yielded, after a forward pass.
-        grid (tuple[int, int]): Height and width of the grid in cells.
+        cells: What :func:`trace_cells` yielded, after a forward pass.
+        grid: Height and width of the grid in cells.
 
     Returns:
-        CellGeometry: Stride and offset in input pixels.
+        Stride and offset in input pixels.
 
     Raises:
         ValueError: If no convolution, pooling or unfolding led to the grid.

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import entr
@@ -8,24 +8,22 @@ from .explanation import Explanation
 
 
 def draw_explanation(explanation: Explanation,
-                     class_names: Optional[Sequence[str]] = None,
+                     class_names: Sequence[str] | None = None,
                      place: int = 0,
                      heads: str = 'all',
                      name_layer: bool = True) -> np.ndarray:
     """Picture of an explanation: a row of maps for each class.
 
     Args:
-        explanation (Explanation): What to draw.
-        class_names (Sequence[str], optional): Names of all classes. Defaults
-            to None, which shows indices.
-        place (int): Which of the explanation's layers to draw. Defaults to
-            0, the first of them.
-        heads (str): See :func:`choose_heads`. Defaults to 'all'.
-        name_layer (bool): Whether the title names the layer. Defaults to
-            True.
+        explanation: What to draw.
+        class_names: Names of all classes. None shows indices.
+        place: Which of the explanation's layers to draw. 0 means the first of
+            them.
+        heads: See :func:`choose_heads`.
+        name_layer: Whether the title names the layer.
 
     Returns:
-        np.ndarray: RGB picture, uint8.
+        RGB picture, uint8.
     """
     maps, headings = choose_heads(explanation.maps[place], heads)
     return draw_attention(
@@ -39,19 +37,18 @@ def draw_explanation(explanation: Explanation,
 
 
 def draw_memory(explanation: Explanation,
-                class_names: Optional[Sequence[str]] = None,
+                class_names: Sequence[str] | None = None,
                 place: int = 0) -> np.ndarray:
     """Picture of :func:`memory_norms`: what there is to attend to.
 
     Args:
-        explanation (Explanation): With ``memory``.
-        class_names (Sequence[str], optional): Names of all classes. Defaults
-            to None, which shows indices.
-        place (int): Which of the explanation's layers to draw. Defaults to
-            0, the first of them.
+        explanation: With ``memory``.
+        class_names: Names of all classes. None shows indices.
+        place: Which of the explanation's layers to draw. 0 means the first of
+            them.
 
     Returns:
-        np.ndarray: RGB picture, uint8.
+        RGB picture, uint8.
     """
     norms = explanation.memory[place]
     share = norms / norms.sum((-2, -1), keepdims=True)
@@ -68,18 +65,17 @@ def draw_memory(explanation: Explanation,
 
 
 def choose_heads(maps: np.ndarray,
-                 heads: str) -> Tuple[np.ndarray, List[List[str]]]:
+                 heads: str) -> tuple[np.ndarray, list[list[str]]]:
     """Panels of a picture.
 
     Args:
-        maps (np.ndarray): Attention of shape (K, heads, h, w).
-        heads (str): ``'all'`` heads and their mean; only the ``'mean'``; or
+        maps: Attention of shape (K, heads, h, w).
+        heads: ``'all'`` heads and their mean; only the ``'mean'``; or
             ``'best4'``, for each class the four heads with the lowest entropy
             on this image, the most peaked first, and the mean of all.
 
     Returns:
-        tuple[np.ndarray, list[list[str]]]: Maps (K, P, h, w), and the heading
-        of each.
+        Maps (K, P, h, w), and the heading of each.
 
     Raises:
         ValueError: If ``heads`` is another word.
@@ -97,14 +93,14 @@ def choose_heads(maps: np.ndarray,
     return np.concatenate((chosen, maps.mean(1, keepdims=True)), 1), headings
 
 
-def _describe(explanation: Explanation, class_names: Optional[Sequence[str]],
+def _describe(explanation: Explanation, class_names: Sequence[str] | None,
               index: int) -> str:
     name = str(index) if class_names is None else class_names[index]
     return f'{name.replace("_", " ")} ({explanation.scores[index]:.2f})'
 
 
-def _title(explanation: Explanation, class_names: Optional[Sequence[str]],
-           place: Optional[int]) -> str:
+def _title(explanation: Explanation, class_names: Sequence[str] | None,
+           place: int | None) -> str:
     best = int(explanation.scores.argmax())
     lines = [f'predicted: {_describe(explanation, class_names, best)}']
     if explanation.gt_label is not None:

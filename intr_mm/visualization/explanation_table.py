@@ -1,25 +1,23 @@
 """Figures of explanations side by side, as text and as a picture."""
-from typing import Dict, Tuple
 
 import numpy as np
 from mmpretrain.visualization import create_figure
 
-Rows = Dict[str, Dict[str, dict]]
+Rows = dict[str, dict[str, dict]]
 
 
-def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
+def make_rows(figures: dict[str, float]) -> tuple[Rows, dict[str, float]]:
     """Sort figures of metrics by what they say and of which explainer.
 
     Args:
-        figures (dict[str, float]): From a test. Figures of an explainer have
-            the prefix ``{column}.{kind}``, and ``{name}/`` before their own
-            name where the explainer gives several maps, each of which becomes
-            a column; figures that have no map, such as areas, then stand in
-            each.
+        figures: From a test. Figures of an explainer have the prefix
+            ``{column}.{kind}``, and ``{name}/`` before their own name where
+            the explainer gives several maps, each of which becomes a column;
+            figures that have no map, such as areas, then stand in each.
 
     Returns:
-        tuple[dict, dict]: The rows ``{kind} {figure}``, each with its columns'
-        ``value``, ``low`` and ``high``; and the figures of the model as such.
+        The rows ``{kind} {figure}``, each with its columns' ``value``, ``low``
+        and ``high``; and the figures of the model as such.
     """
     rows, model, maps = {}, {}, {}
     for key in figures:
@@ -45,15 +43,15 @@ def make_rows(figures: Dict[str, float]) -> Tuple[Rows, Dict[str, float]]:
     return rows, model
 
 
-def format_table(rows: Rows, model: Dict[str, float]) -> str:
+def format_table(rows: Rows, model: dict[str, float]) -> str:
     """Write the table as text.
 
     Args:
-        rows (dict): From :func:`make_rows`.
-        model (dict): From :func:`make_rows`.
+        rows: From :func:`make_rows`.
+        model: From :func:`make_rows`.
 
     Returns:
-        str: A line for each figure, values with their intervals in brackets.
+        A line for each figure, values with their intervals in brackets.
     """
     columns = list(dict.fromkeys(c for row in rows.values() for c in row))
 
@@ -82,8 +80,8 @@ def draw_table(rows: Rows, path: str) -> None:
     """Draw each figure that has an interval as a panel of bars.
 
     Args:
-        rows (dict): From :func:`make_rows`.
-        path (str): Picture file to write.
+        rows: From :func:`make_rows`.
+        path: Picture file to write.
 
     Raises:
         ValueError: If no figure has an interval.

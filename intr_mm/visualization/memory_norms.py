@@ -10,16 +10,16 @@ def memory_norms(head: nn.Module, memory: Tensor, layer: int = -1) -> Tensor:
     <https://arxiv.org/abs/2004.10102>`_, EMNLP 2020).
 
     Args:
-        head (nn.Module): ``INTRHead``.
-        memory (Tensor): The encoded image of shape (B, D, h, w), from
+        head: ``INTRHead``.
+        memory: The encoded image of shape (B, D, h, w), from
             :meth:`INTRHead.pre_logits`, without cells that are padding.
-        layer (int): Decoder layer. Defaults to -1, the last.
+        layer: Decoder layer. -1 means the last.
 
     Returns:
-        Tensor: float32 of shape (B, 1 + heads, h, w): the Euclidean distance
-        of the memory from its mean over the cells, the same in all layers,
-        and the norm of each head's value vectors in ``layer``. (The memory's
-        own norm is all but fixed by the encoder's last LayerNorm.)
+        float32 of shape (B, 1 + heads, h, w): the Euclidean distance of the
+        memory from its mean over the cells, the same in all layers, and the
+        norm of each head's value vectors in ``layer``. (The memory's own norm
+        is all but fixed by the encoder's last LayerNorm.)
     """
     attention = head.decoder.layers[layer].cross_attn
     value = attention.values(memory.flatten(2).transpose(1, 2)).norm(dim=-1)

@@ -12,11 +12,11 @@ def original_image(image: Tensor, sample: DataSample) -> np.ndarray:
     crop, a flip, an image that was drawn) what the pipeline gave.
 
     Args:
-        image (Tensor): What the pipeline gave, (3, h, w), 0 to 255, BGR.
-        sample (DataSample): Its metainfo.
+        image: What the pipeline gave, (3, h, w), 0 to 255, BGR.
+        sample: Its metainfo.
 
     Returns:
-        np.ndarray: RGB image (H, W, 3), uint8.
+        RGB image (H, W, 3), uint8.
     """
     if sample.get('img_path') and not sample.get('flip'):
         height, width = sample.get('ori_shape', (0, 0))[:2]

@@ -1,8 +1,8 @@
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 from string import Template
-from typing import List, Optional, Sequence
 
 import mmengine.fileio
 
@@ -24,16 +24,15 @@ class HTMLReport:
     lies on the image. Browsers since 2023 show it.
 
     Args:
-        class_names (Sequence[str], optional): Names of all classes. Without
-            them, indices are shown. Defaults to None.
-        title (str): Title of the page. Defaults to 'Where classes look'.
-        image_size (int): Longest side in pixels to which larger images are
-            scaled down. Defaults to 320.
-        quality (int): Quality of the JPEG images, 0 to 100. Defaults to 80.
+        class_names: Names of all classes. Without them, indices are shown.
+        title: Title of the page.
+        image_size: Longest side in pixels to which larger images are scaled
+            down.
+        quality: Quality of the JPEG images, 0 to 100.
     """
 
     def __init__(self,
-                 class_names: Optional[Sequence[str]] = None,
+                 class_names: Sequence[str] | None = None,
                  title: str = 'Where classes look',
                  image_size: int = 320,
                  quality: int = 80) -> None:
@@ -41,7 +40,7 @@ class HTMLReport:
         self.title = title
         self.image_size = image_size
         self.quality = quality
-        self._encoded: List[EncodedExplanation] = []
+        self._encoded: list[EncodedExplanation] = []
 
     def __len__(self) -> int:
         return len(self._encoded)
@@ -50,7 +49,7 @@ class HTMLReport:
         """Add an image; only its compact form is kept.
 
         Args:
-            explanation (Explanation): Image, scores and maps.
+            explanation: Image, scores and maps.
         """
         self.add_encoded(
             encode_explanation(explanation, self.image_size, self.quality))
@@ -59,7 +58,7 @@ class HTMLReport:
         """Add an image that was encoded elsewhere, as in another process.
 
         Args:
-            encoded (EncodedExplanation): Of :func:`encode_explanation`.
+            encoded: Of :func:`encode_explanation`.
 
         Raises:
             ValueError: If a class of the image has no name.
@@ -80,7 +79,7 @@ class HTMLReport:
         """Write the page, whole or not at all.
 
         Args:
-            path (str): The HTML file, or a URL that MMEngine can write to.
+            path: The HTML file, or a URL that MMEngine can write to.
         """
         style = page_part('style.css')
         script = ''.join(map(page_part, _SCRIPTS))

@@ -2,9 +2,9 @@
 import base64
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Sequence
 
 import cv2
 import mmcv
@@ -25,11 +25,10 @@ class EncodedExplanation:
     """An explanation as the page keeps it.
 
     Args:
-        meta (dict): What JSON can say.
-        image (bytes): JPEG file.
-        maps (bytes): Zlib stream of one uint8 code for each cell of the maps
-            (L, K, heads, h, w), on a logarithmic scale relative to uniform
-            attention.
+        meta: What JSON can say.
+        image: JPEG file.
+        maps: Zlib stream of one uint8 code for each cell of the maps (L, K,
+            heads, h, w), on a logarithmic scale relative to uniform attention.
     """
     meta: dict
     image: bytes
@@ -39,7 +38,7 @@ class EncodedExplanation:
         """Image and maps as ASCII text.
 
         Returns:
-            tuple[str, str]: Image and maps.
+            Image and maps.
         """
         return tuple(
             base64.b64encode(part).decode()
@@ -52,13 +51,13 @@ def encode_explanation(explanation: Explanation,
     """Compact form of an explanation for the page.
 
     Args:
-        explanation (Explanation): Image, scores and maps.
-        image_size (int): Longest side in pixels to which larger images are
-            scaled down. Defaults to 320.
-        quality (int): Quality of the JPEG images, 0 to 100. Defaults to 80.
+        explanation: Image, scores and maps.
+        image_size: Longest side in pixels to which larger images are scaled
+            down.
+        quality: Quality of the JPEG images, 0 to 100.
 
     Returns:
-        EncodedExplanation: Some tens of kilobytes.
+        Some tens of kilobytes.
 
     Raises:
         ValueError: If a score or a map is not finite.
@@ -95,15 +94,15 @@ def encode_explanation(explanation: Explanation,
                               zlib.compress(_quantise(ratios).tobytes(), 9))
 
 
-def page_settings(class_names: Optional[Sequence[str]], title: str) -> dict:
+def page_settings(class_names: Sequence[str] | None, title: str) -> dict:
     """Names, scales and colours, the same for all images of a page.
 
     Args:
-        class_names (Sequence[str], optional): Names of all classes.
-        title (str): Title of the page.
+        class_names: Names of all classes.
+        title: Title of the page.
 
     Returns:
-        dict: For :func:`json_block`, under the id ``settings``.
+        For :func:`json_block`, under the id ``settings``.
     """
     colors = dict(
         heat=heat_colors()(np.arange(256), bytes=True),
@@ -126,11 +125,11 @@ def json_block(name: str, value) -> str:
     """Element that gives data to the page, whatever characters they have.
 
     Args:
-        name (str): Id of the element.
-        value (Any): What JSON can say.
+        name: Id of the element.
+        value: What JSON can say.
 
     Returns:
-        str: HTML in ASCII.
+        HTML in ASCII.
     """
     # No tag or comment can begin without this character.
     text = json.dumps(value, separators=(',', ':')).replace('<', '\\u003c')
@@ -141,10 +140,10 @@ def page_part(name: str) -> str:
     """Text of a file of the page.
 
     Args:
-        name (str): File name, such as ``'style.css'``.
+        name: File name, such as ``'style.css'``.
 
     Returns:
-        str: Its text.
+        Its text.
     """
     return (_PAGE / name).read_text(encoding='utf-8')
 

@@ -64,11 +64,11 @@ def write_stub(folder: Path, wrong_for: int) -> str:
     """Write the stub and a config that it can build.
 
     Args:
-        folder (Path): Where to write both.
-        wrong_for (int): Number of classes for which its logits are wrong.
+        folder: Where to write both.
+        wrong_for: Number of classes for which its logits are wrong.
 
     Returns:
-        str: Path of the config.
+        Path of the config.
     """
     config = folder / 'resnet18.py'
     config.write_text(MODEL)

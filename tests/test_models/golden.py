@@ -45,7 +45,7 @@ class GoldenCase:
     """One case: settings, drawn inputs and the official outputs.
 
     Args:
-        name (str): ``'tiny'`` or ``'r50'``.
+        name: ``'tiny'`` or ``'r50'``.
     """
 
     def __init__(self, name: str) -> None:

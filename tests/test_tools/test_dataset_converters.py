@@ -506,7 +506,7 @@ def test_missing_download_leaves_no_traceback(tmp_path):
         capture_output=True,
         text=True)
     assert done.returncode == 1
-    message, = [line for line in done.stderr.splitlines() if 'cub' in line]
+    message, = (line for line in done.stderr.splitlines() if 'cub' in line)
     assert f"{tmp_path / 'none' / 'images.txt'}" in message
     assert 'CUB_200_2011.tgz' in message
     assert 'Traceback' not in done.stderr

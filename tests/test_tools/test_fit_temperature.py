@@ -57,7 +57,7 @@ def test_test_split_judges_what_validation_fitted(run, capsys):
         assert row['after']['accuracy'] == row['before']['accuracy']
     output = capsys.readouterr().out
     assert f'Temperature {temperature:.4f}, fitted to the val' in output
-    row, = [row for row in output.splitlines() if row.startswith('test ')]
+    row, = (row for row in output.splitlines() if row.startswith('test '))
     assert f"{held_out['before']['ece']:.2f}%" in row
     assert f"{held_out['after']['ece']:.2f}%" in row
 

@@ -38,7 +38,7 @@ def test_every_figure_stands_in_its_row(demo):
     rows = run(demo).stdout.splitlines()
 
     def figures(words):
-        row, = [row for row in rows if row.startswith(words)]
+        row, = (row for row in rows if row.startswith(words))
         return row[len(words):].replace('%', '').split()
 
     assert figures('top-1 accuracy') == ['11.1']

@@ -37,7 +37,6 @@ import argparse
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Dict, List
 
 import mmengine
 import torch
@@ -142,7 +141,7 @@ def make_options(args: argparse.Namespace) -> Options:
 
 
 def make_builders(args: argparse.Namespace, cfg: Config,
-                  weights: Path) -> Dict[str, partial]:
+                  weights: Path) -> dict[str, partial]:
     settings = dict(cfg=cfg.to_dict(), weights=weights, device=args.device)
     builders = {
         mode:
@@ -156,7 +155,7 @@ def make_builders(args: argparse.Namespace, cfg: Config,
 
 
 def measure(args: argparse.Namespace, cfg: Config,
-            options: Options) -> List[Result]:
+            options: Options) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder)
@@ -171,7 +170,7 @@ def measure(args: argparse.Namespace, cfg: Config,
     return results
 
 
-def save(args: argparse.Namespace, peaks: dict, results: List[Result]) -> None:
+def save(args: argparse.Namespace, peaks: dict, results: list[Result]) -> None:
     if args.out is not None:
         figures = dict(
             config=args.config,

@@ -7,7 +7,6 @@ PartPointing.
 """
 import argparse
 import os.path as osp
-from typing import List
 
 import mmengine
 import numpy as np
@@ -84,14 +83,14 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def spread(cfg: Config, number: int) -> List[int]:
+def spread(cfg: Config, number: int) -> list[int]:
     size = len(DATASETS.build(cfg.test_dataloader.dataset))
     return np.unique(np.linspace(0, size - 1,
                                  number).round().astype(int)).tolist()
 
 
 def evaluators(cfg: Config, columns: dict,
-               args: argparse.Namespace) -> List[dict]:
+               args: argparse.Namespace) -> list[dict]:
     """Metrics of the model, and of each column under a prefix of its own."""
     present = cfg.test_evaluator
     present = [present] if isinstance(present, dict) else present

@@ -8,7 +8,6 @@ and the scores are printed, and drawn beside where the heads look.
 """
 import argparse
 from pathlib import Path
-from typing import Dict, Tuple
 
 import mmcv
 import numpy as np
@@ -49,17 +48,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def draw(maps: np.ndarray, curves: Dict[str, Tuple[list, torch.Tensor]],
+def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
          title: str) -> np.ndarray:
     """Maps of the heads above the curves of the class's score.
 
     Args:
-        maps (np.ndarray): RGB picture of where the heads look.
-        curves (dict): For each order the heads, from 1, and the log-odds.
-        title (str): Title of the curves.
+        maps: RGB picture of where the heads look.
+        curves: For each order the heads, from 1, and the log-odds.
+        title: Title of the curves.
 
     Returns:
-        np.ndarray: RGB picture, uint8.
+        RGB picture, uint8.
     """
     dpi = 180
     width, height = maps.shape[1] / dpi, 2.6

@@ -88,13 +88,13 @@ def plan_split(source: Source, src: str, folder: str) -> dict:
     """Read the official list of a split.
 
     Args:
-        source (Source): The official download.
-        src (str): Where it lies.
-        folder (str): The folder to be made of the split, 'train' or 'val'.
+        source: The official download.
+        src: Where it lies.
+        folder: The folder to be made of the split, 'train' or 'val'.
 
     Returns:
-        dict[str, str]: Image files to be made, relative to the destination,
-        and the official images.
+        Image files to be made, relative to the destination, and the official
+        images.
 
     Raises:
         ValueError: The list is missing or damaged, or not the official one,
@@ -139,13 +139,13 @@ def make_image(image: str, target: str, copy: bool) -> bool:
     """Link or copy an image, unless that was done before.
 
     Args:
-        image (str): The official image.
-        target (str): The file to be made.
-        copy (bool): Whether to copy.
+        image: The official image.
+        target: The file to be made.
+        copy: Whether to copy.
 
     Returns:
-        bool: Whether the target is the image now. It is not where another
-        file lies, which is left as it is.
+        Whether the target is the image now. It is not where another file lies,
+        which is left as it is.
     """
     if osp.lexists(target) and not osp.islink(target):
         # copies are whole, so a file of the same size is taken for one
@@ -171,12 +171,12 @@ def find_strays(dst: str, folder: str, plan: dict) -> list:
     """Find what training would read besides the images that were made.
 
     Args:
-        dst (str): The destination.
-        folder (str): The folder of a split in it, 'train' or 'val'.
-        plan (dict[str, str]): Image files made in the destination.
+        dst: The destination.
+        folder: The folder of a split in it, 'train' or 'val'.
+        plan: Image files made in the destination.
 
     Returns:
-        list[str]: Paths of images and of class folders.
+        Paths of images and of class folders.
     """
     dataset = CustomDataset(data_root=dst, data_prefix=folder)
     read = {dataset.get_data_info(i)['img_path'] for i in range(len(dataset))}

@@ -28,8 +28,8 @@ def check_exportable(checkpoint: dict, weights: dict) -> None:
     """Check that the official code has such a model.
 
     Args:
-        checkpoint (dict): Content of the file.
-        weights (dict[str, Tensor]): The weights in it.
+        checkpoint: Content of the file.
+        weights: The weights in it.
 
     Raises:
         ValueError: If it has not.

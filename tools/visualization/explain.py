@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Draw where classes look: every head, any class, any decoder layer."""
 import argparse
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import mmcv
 import numpy as np
@@ -105,12 +105,12 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def choose_images(args: argparse.Namespace, cfg: Config,
-                  names: ClassNames) -> Tuple[Sequence, Callable, List[str]]:
+                  names: ClassNames) -> tuple[Sequence, Callable, list[str]]:
     """What is drawn.
 
     Returns:
-        tuple[Sequence, Callable, list[str]]: Handles of the images, what
-        fetches the image of a handle, and a name for each.
+        Handles of the images, what fetches the image of a handle, and a name
+        for each.
     """
     if args.img is not None:
         images = list_images(args.img)[:args.num]
@@ -147,7 +147,7 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
 
 
 def draw(args: argparse.Namespace, explanation: Explanation,
-         names: Optional[Sequence[str]], out: Path) -> None:
+         names: Sequence[str] | None, out: Path) -> None:
     """Write the pictures of one image."""
     for place, layer in enumerate(explanation.layers):
         suffix = f'_layer{layer}' if len(args.layer) > 1 else ''

@@ -2,7 +2,6 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import List, Optional
 
 import cv2
 import numpy as np
@@ -48,18 +47,15 @@ class RingSpecies(BaseDataset):
     evaluator. Transforms of the image do not move the mask.
 
     Args:
-        num_samples (int): Number of scenes.
-        seed (int): Source of the scenes, 0 to 2**32 - 1.
-        img_size (int): Height and width of the images in pixels. Defaults to
-            96.
-        counterfactual (bool): Whether each scene comes twice: as drawn at
-            index ``2 * i``, and at ``2 * i + 1`` with one part repainted such
-            that it shows a neighbour on the ring, whose label it then has.
-            Defaults to False.
-        cache_dir (str, optional): Folder in which the drawn images are kept
-            between runs and shared by processes. The file there is named
-            after all it depends on. Defaults to None, which draws into memory
-            whenever the data set is built.
+        num_samples: Number of scenes.
+        seed: Source of the scenes, 0 to 2**32 - 1.
+        img_size: Height and width of the images in pixels.
+        counterfactual: Whether each scene comes twice: as drawn at index ``2 *
+            i``, and at ``2 * i + 1`` with one part repainted such that it
+            shows a neighbour on the ring, whose label it then has.
+        cache_dir: Folder in which the drawn images are kept between runs and
+            shared by processes. The file there is named after all it depends
+            on. None draws into memory whenever the data set is built.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`,
             such as ``pipeline``.
     """
@@ -71,7 +67,7 @@ class RingSpecies(BaseDataset):
                  seed: int,
                  img_size: int = 96,
                  counterfactual: bool = False,
-                 cache_dir: Optional[str] = None,
+                 cache_dir: str | None = None,
                  **kwargs):
         if num_samples < 1:
             raise ValueError('RingSpecies needs num_samples of at least 1, '
@@ -90,7 +86,7 @@ class RingSpecies(BaseDataset):
         self.cache_dir = cache_dir
         super().__init__(ann_file='', **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Draw the images, or find them in the cache, and list them."""
         order = np.random.RandomState(self.seed).permutation(self.num_samples)
         species = order % len(SPECIES)
@@ -116,10 +112,10 @@ class RingSpecies(BaseDataset):
         """Get the image and the annotation of a sample.
 
         Args:
-            idx (int): Index of the sample.
+            idx: Index of the sample.
 
         Returns:
-            dict: See the class; ``ori_shape`` and ``img_shape`` are (H, W).
+            See the class; ``ori_shape`` and ``img_shape`` are (H, W).
         """
         info = super().get_data_info(idx)
         picture = self.pictures[info.pop('picture')]
@@ -131,7 +127,7 @@ class RingSpecies(BaseDataset):
             img_shape=shape,
             **info)
 
-    def extra_repr(self) -> List[str]:
+    def extra_repr(self) -> list[str]:
         """The extra repr information of the dataset."""
         return [
             f'Number of scenes: \t{self.num_samples}',

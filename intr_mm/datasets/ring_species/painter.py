@@ -24,8 +24,8 @@ def paint(scene, attributes):
     """Paint a scene with a bird of the given attributes.
 
     Args:
-        scene (Scene): The scene; left as it is.
-        attributes (Sequence[bool]): Which of the parts are "on".
+        scene: The scene; left as it is.
+        attributes: Which of the parts are "on".
 
     Returns:
         tuple[np.ndarray]: The uint8 image (H, W, 3) in BGR order and the

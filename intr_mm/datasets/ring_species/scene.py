@@ -23,10 +23,10 @@ class Scene:
     same scene painted as another species differs only where a part differs.
 
     Args:
-        rng (np.random.RandomState): Source of the scene. ``RandomState``
-            because numpy keeps its stream the same over versions, which it
-            does not promise for ``Generator``.
-        img_size (int): Height and width of the picture in pixels.
+        rng: Source of the scene. ``RandomState`` because numpy keeps its
+            stream the same over versions, which it does not promise for
+            ``Generator``.
+        img_size: Height and width of the picture in pixels.
     """
 
     def __init__(self, rng, img_size):

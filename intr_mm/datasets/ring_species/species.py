@@ -17,7 +17,7 @@ def attributes_of(species):
     """Tell which parts of a species are "on".
 
     Args:
-        species (int): Place on the ring, 0 to 11.
+        species: Place on the ring, 0 to 11.
 
     Returns:
         tuple[bool]: One value for each of :data:`PARTS`.
@@ -31,7 +31,7 @@ def telling_parts_of(species):
     """Tell which two parts set a species apart from its neighbours.
 
     Args:
-        species (int): Place on the ring, 0 to 11.
+        species: Place on the ring, 0 to 11.
 
     Returns:
         tuple[int]: Indices into :data:`PARTS`: the part that differs from the

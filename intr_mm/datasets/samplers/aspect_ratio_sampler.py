@@ -1,6 +1,6 @@
 import logging
+from collections.abc import Iterator, Sized
 from functools import cached_property
-from typing import Iterator, List, Optional, Sized, Tuple
 
 from mmengine.dataset import DefaultSampler
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -32,12 +32,10 @@ class AspectRatioSampler(DefaultSampler):
     those of batches in another order.
 
     Args:
-        dataset (Sized): The dataset, with ``get_data_info``.
-        shuffle (bool): Has to be False, there is no random order.
-            Defaults to False.
-        seed (int, optional): Without effect. Defaults to None.
-        round_up (bool): Whether to give each process as many images, by
-            repeats. Defaults to True.
+        dataset: The dataset, with ``get_data_info``.
+        shuffle: Has to be False, there is no random order.
+        seed: Without effect.
+        round_up: Whether to give each process as many images, by repeats.
 
     Raises:
         ValueError: If ``shuffle`` is set.
@@ -47,7 +45,7 @@ class AspectRatioSampler(DefaultSampler):
     def __init__(self,
                  dataset: Sized,
                  shuffle: bool = False,
-                 seed: Optional[int] = None,
+                 seed: int | None = None,
                  round_up: bool = True) -> None:
         if shuffle:
             raise ValueError(
@@ -61,7 +59,7 @@ class AspectRatioSampler(DefaultSampler):
         super().__init__(dataset, shuffle, seed, round_up)
 
     @cached_property
-    def order(self) -> List[int]:
+    def order(self) -> list[int]:
         """list[int]: All indices of the dataset, by aspect ratio."""
         # One process decides for all: should files differ between machines,
         # images would be lost, and others counted twice.
@@ -69,7 +67,7 @@ class AspectRatioSampler(DefaultSampler):
         broadcast_object_list(order)
         return order[0]
 
-    def _sort(self) -> List[int]:
+    def _sort(self) -> list[int]:
         keys, unknown = [], []
         for index in range(len(self.dataset)):
             info = self.dataset.get_data_info(index)
@@ -92,7 +90,7 @@ class AspectRatioSampler(DefaultSampler):
             yield self.order[min(place, last)]
 
 
-def _sort_key(size: Optional[Tuple[int, int]]) -> Tuple[float, int]:
+def _sort_key(size: tuple[int, int] | None) -> tuple[float, int]:
     if size is None:
         return float('inf'), 0
     height, width = size

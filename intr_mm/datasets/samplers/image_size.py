@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 from mmengine.fileio import get_local_path
 from PIL import ExifTags, Image
 
@@ -7,7 +5,7 @@ from PIL import ExifTags, Image
 _TURNED = (5, 6, 7, 8)
 
 
-def image_size(data_info: dict) -> Optional[Tuple[int, int]]:
+def image_size(data_info: dict) -> tuple[int, int] | None:
     """Find the size of an image without decoding it.
 
     It is taken from ``height`` and ``width``, else from ``img_shape``, else
@@ -15,11 +13,11 @@ def image_size(data_info: dict) -> Optional[Tuple[int, int]]:
     their EXIF orientation, as MMCV does when it loads them.
 
     Args:
-        data_info (dict): What ``get_data_info`` of a dataset gives.
+        data_info: What ``get_data_info`` of a dataset gives.
 
     Returns:
-        tuple[int, int], optional: Height and width in pixels; None where none
-        of the three is known, or the header cannot be read.
+        Height and width in pixels; None where none of the three is known, or
+        the header cannot be read.
     """
     if data_info.get('height') and data_info.get('width'):
         return data_info['height'], data_info['width']

@@ -26,7 +26,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Choose where checkpoints go.
 
         Args:
-            runner (Runner): The runner of the training process.
+            runner: The runner of the training process.
         """
         super().before_train(runner)
         if type(self.file_backend) is LocalBackend:

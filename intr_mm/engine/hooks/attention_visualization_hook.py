@@ -1,5 +1,5 @@
 import os.path as osp
-from typing import Iterator, List, Optional, Sequence, Tuple, Union
+from collections.abc import Iterator, Sequence
 
 import mmcv
 import numpy as np
@@ -29,33 +29,30 @@ class AttentionVisualizationHook(Hook):
     the epoch. With test-time augmentation, the first view is drawn.
 
     Args:
-        enable (bool): Whether to draw. Defaults to True.
-        interval (int): Draw every ``interval``-th sample of the data set,
-            from the first on. Defaults to 500.
-        classes (Sequence[str | int]): Whose attention to draw: any of
-            ``'pred'``, ``'gt'``, ``'topN'`` (such as ``'top3'``) and class
-            indices. A class is drawn once, and samples without a true class
-            are drawn without. Defaults to ``('pred', 'gt')``.
-        layer (int): Decoder layer. Defaults to -1, the last.
-        show (bool): Whether to open a window. Defaults to False.
-        wait_time (float): Seconds that the window stays, 0 is until a key is
-            pressed. Defaults to 0.
-        out_dir (str, optional): Folder to write to instead of the
-            visualizer's backends. Defaults to None.
-        report (bool): Whether to write an :class:`HTMLReport` of the same
-            samples at the end of the epoch, to ``attention_val_1.html`` in
-            ``out_dir``, else in the folder ``vis_data`` of the run. Defaults
-            to False.
+        enable: Whether to draw.
+        interval: Draw every ``interval``-th sample of the data set, from the
+            first on.
+        classes: Whose attention to draw: any of ``'pred'``, ``'gt'``,
+            ``'topN'`` (such as ``'top3'``) and class indices. A class is drawn
+            once, and samples without a true class are drawn without.
+        layer: Decoder layer. -1 means the last.
+        show: Whether to open a window.
+        wait_time: Seconds that the window stays, 0 is until a key is pressed.
+            Defaults to 0.
+        out_dir: Folder to write to instead of the visualizer's backends.
+        report: Whether to write an :class:`HTMLReport` of the same samples at
+            the end of the epoch, to ``attention_val_1.html`` in ``out_dir``,
+            else in the folder ``vis_data`` of the run.
     """
 
     def __init__(self,
                  enable: bool = True,
                  interval: int = 500,
-                 classes: Sequence[Union[str, int]] = ('pred', 'gt'),
+                 classes: Sequence[str | int] = ('pred', 'gt'),
                  layer: int = -1,
                  show: bool = False,
                  wait_time: float = 0.,
-                 out_dir: Optional[str] = None,
+                 out_dir: str | None = None,
                  report: bool = False) -> None:
         self.enable = enable
         self.interval = interval
@@ -65,8 +62,8 @@ class AttentionVisualizationHook(Hook):
         self.wait_time = wait_time
         self.out_dir = out_dir
         self.report = report
-        self._pictures: List[Tuple[str, np.ndarray]] = []
-        self._encoded: List[Tuple[int, EncodedExplanation]] = []
+        self._pictures: list[tuple[str, np.ndarray]] = []
+        self._encoded: list[tuple[int, EncodedExplanation]] = []
 
     def before_run(self, runner) -> None:
         """Refuse a model that has no attention to show."""
@@ -88,12 +85,12 @@ class AttentionVisualizationHook(Hook):
         """Draw the batch's samples whose turn it is."""
         self._draw_batch(runner, 'test', batch_idx, data_batch, outputs)
 
-    def after_val_epoch(self, runner, metrics: Optional[dict] = None) -> None:
+    def after_val_epoch(self, runner, metrics: dict | None = None) -> None:
         """Write the pictures of all processes, and the report."""
         self._gather(runner, 'val')
         self._write_report(runner, 'val')
 
-    def after_test_epoch(self, runner, metrics: Optional[dict] = None) -> None:
+    def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
         """Write the pictures of all processes, and the report."""
         self._gather(runner, 'test')
         self._write_report(runner, 'test')
@@ -134,7 +131,7 @@ class AttentionVisualizationHook(Hook):
                 self._write(runner, mode, pictures)
 
     def _write(self, runner, mode: str,
-               pictures: List[Tuple[str, np.ndarray]]) -> None:
+               pictures: list[tuple[str, np.ndarray]]) -> None:
         step = _step(runner, mode)
         for name, picture in pictures:
             if self.show:
@@ -168,13 +165,13 @@ class AttentionVisualizationHook(Hook):
         """Where the classes asked for look in one sample.
 
         Args:
-            model (nn.Module): The classifier.
-            image (Tensor): What the pipeline gave, (3, h, w), 0 to 255, BGR.
-            output (DataSample): The prediction.
-            index (int): Place of the sample in the data set.
+            model: The classifier.
+            image: What the pipeline gave, (3, h, w), 0 to 255, BGR.
+            output: The prediction.
+            index: Place of the sample in the data set.
 
         Returns:
-            Explanation: With maps of the hook's layer.
+            With maps of the hook's layer.
         """
         score = output.pred_score
         label = output.get('gt_label')
@@ -201,7 +198,7 @@ def _step(runner, mode: str) -> int:
 
 
 def _sample_indices(dataloader: DataLoader, batch_idx: int,
-                    batch_size: int) -> Iterator[Tuple[int, int]]:
+                    batch_size: int) -> Iterator[tuple[int, int]]:
     """(place in the batch, index in the data set) of each sample, once.
 
     mmengine's sampler deals samples to the processes in turn, and repeats some

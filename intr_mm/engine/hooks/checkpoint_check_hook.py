@@ -26,8 +26,8 @@ class CheckpointCheckHook(Hook):
         """Check a checkpoint.
 
         Args:
-            runner (Runner): The runner of the process.
-            checkpoint (dict): What the file holds.
+            runner: The runner of the process.
+            checkpoint: What the file holds.
 
         Raises:
             ValueError: The checkpoint is of another kind or shape.

@@ -21,7 +21,7 @@ class DatasetCheckHook(Hook):
         """Check the training set, and the validation set if there is one.
 
         Args:
-            runner (Runner): The runner of the training process.
+            runner: The runner of the training process.
 
         Raises:
             ValueError: Classes or labels do not fit the head or each other.
@@ -43,7 +43,7 @@ class DatasetCheckHook(Hook):
         """Check the test set.
 
         Args:
-            runner (Runner): The runner of the testing process.
+            runner: The runner of the testing process.
 
         Raises:
             ValueError: Classes or labels do not fit the head.

@@ -23,7 +23,7 @@ class EpochSeedHook(Hook):
         """Seed this process and the workers to come.
 
         Args:
-            runner (Runner): The runner of the training process.
+            runner: The runner of the training process.
         """
         # neighbouring seeds would give worker 1 of an epoch what worker 0
         # has in the next

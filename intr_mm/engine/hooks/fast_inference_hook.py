@@ -14,11 +14,9 @@ class FastInferenceHook(Hook):
     the original.
 
     Args:
-        dtype (str): ``'float32'``, ``'bfloat16'`` or ``'float16'``. Defaults
-            to 'bfloat16'.
-        compile (bool): Whether to compile the backbone, which pays where the
-            test takes much longer than the minute it costs. Defaults to
-            False.
+        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        compile: Whether to compile the backbone, which pays where the test
+            takes much longer than the minute it costs.
     """
 
     # after PrepareMetricsHook

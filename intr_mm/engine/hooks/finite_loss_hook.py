@@ -22,10 +22,10 @@ class FiniteLossHook(Hook):
         """Check the loss.
 
         Args:
-            runner (Runner): The runner of the training process.
-            batch_idx (int): The index of the current batch in the train loop.
-            data_batch (dict, optional): Data from dataloader.
-            outputs (dict, optional): Losses from the model.
+            runner: The runner of the training process.
+            batch_idx: The index of the current batch in the train loop.
+            data_batch: Data from dataloader.
+            outputs: Losses from the model.
 
         Raises:
             FloatingPointError: The loss is infinite or NaN.
@@ -46,8 +46,8 @@ class FiniteLossHook(Hook):
         """Check the weights, which a finite loss may have spoilt all the same.
 
         Args:
-            runner (Runner): The runner of the training process.
-            checkpoint (dict): What is about to be saved.
+            runner: The runner of the training process.
+            checkpoint: What is about to be saved.
 
         Raises:
             FloatingPointError: A weight is infinite or NaN.

@@ -19,10 +19,9 @@ class ForeignCheckpointHook(Hook):
     checkpoints pass untouched.
 
     Args:
-        noise_frac (float): Noise on class queries beyond those of DETR, see
-            :func:`intr_mm.utils.class_queries`. Defaults to 0.1.
-        seed (int): Seed of that noise, the same on every process. Defaults
-            to 0.
+        noise_frac: Noise on class queries beyond those of DETR, see
+            :func:`intr_mm.utils.class_queries`.
+        seed: Seed of that noise, the same on every process.
     """
 
     def __init__(self, noise_frac: float = 0.1, seed: int = 0) -> None:
@@ -33,8 +32,8 @@ class ForeignCheckpointHook(Hook):
         """Convert the weights in place before they reach the model.
 
         Args:
-            runner (Runner): The runner that loads.
-            checkpoint (dict): The loaded file.
+            runner: The runner that loads.
+            checkpoint: The loaded file.
 
         Raises:
             ValueError: The weights are those of a relative of DETR.

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -23,25 +23,23 @@ class INTRClassifier(ImageClassifier):
     are loaded, see :func:`intr_mm.utils.adapt_foreign`.
 
     Args:
-        backbone (dict): Config of the backbone.
-        neck (dict, optional): Config of the neck, usually
-            :class:`INTREncoder`. Defaults to None.
-        head (dict, optional): Config of an :class:`INTRHead`. Defaults to
-            None.
-        test_cfg (dict, optional): ``attention=dict(classes=..., layer=-1)``
-            makes predictions carry attention maps, for evaluators that need
-            them; see :meth:`INTRHead.predict`. Defaults to None.
-        data_preprocessor (dict, optional): Config of the preprocessor; its
-            type defaults to :class:`INTRDataPreprocessor`.
+        backbone: Config of the backbone.
+        neck: Config of the neck, usually :class:`INTREncoder`.
+        head: Config of an :class:`INTRHead`.
+        test_cfg: ``attention=dict(classes=..., layer=-1)`` makes predictions
+            carry attention maps, for evaluators that need them; see
+            :meth:`INTRHead.predict`.
+        data_preprocessor: Config of the preprocessor; its type defaults to
+            :class:`INTRDataPreprocessor`.
         **kwargs: Other arguments of ``ImageClassifier``.
     """
 
     def __init__(self,
                  backbone: dict,
-                 neck: Optional[dict] = None,
-                 head: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
+                 neck: dict | None = None,
+                 head: dict | None = None,
+                 test_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None,
                  **kwargs) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
@@ -66,14 +64,14 @@ class INTRClassifier(ImageClassifier):
 
     def forward(self,
                 inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None,
+                data_samples: list[DataSample] | None = None,
                 mode: str = 'tensor'):
         """The unified entry; see ``ImageClassifier.forward``.
 
         Args:
-            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-            data_samples (list[DataSample], optional): Labels and sizes.
-            mode (str): ``'tensor'``, ``'loss'`` or ``'predict'``.
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Labels and sizes.
+            mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
 
         Returns:
             Logits (B, C), a dict of losses, or a list of data samples.
@@ -89,13 +87,13 @@ class INTRClassifier(ImageClassifier):
     def extract_feat(self,
                      inputs: Tensor,
                      stage: str = 'neck',
-                     data_samples: Optional[List[DataSample]] = None):
+                     data_samples: list[DataSample] | None = None):
         """Extract features; see ``ImageClassifier.extract_feat``.
 
         Args:
-            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-            stage (str): ``'backbone'``, ``'neck'`` or ``'pre_logits'``.
-            data_samples (list[DataSample], optional): Sizes of the images.
+            inputs: Normalised and padded images, (B, 3, H, W).
+            stage: ``'backbone'``, ``'neck'`` or ``'pre_logits'``.
+            data_samples: Sizes of the images.
 
         Returns:
             tuple[Tensor] | Tensor: Features of the stage.
@@ -106,32 +104,32 @@ class INTRClassifier(ImageClassifier):
             return self.head.pre_logits(self._extract(inputs, data_samples)[0])
         return super().extract_feat(inputs, stage=stage)
 
-    def loss(self, inputs: Tensor, data_samples: List[DataSample]) -> dict:
+    def loss(self, inputs: Tensor, data_samples: list[DataSample]) -> dict:
         """Losses of a batch.
 
         Args:
-            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-            data_samples (list[DataSample]): Labels and sizes.
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Labels and sizes.
 
         Returns:
-            dict[str, Tensor]: The loss components.
+            The loss components.
         """
         feats, mask = self._extract(inputs, data_samples)
         return self.head.loss(feats, data_samples, padding_mask=mask)
 
     def predict(self,
                 inputs: Tensor,
-                data_samples: Optional[List[DataSample]] = None,
-                **kwargs) -> List[DataSample]:
+                data_samples: list[DataSample] | None = None,
+                **kwargs) -> list[DataSample]:
         """Predictions of a batch, with attention if ``test_cfg`` asks.
 
         Args:
-            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-            data_samples (list[DataSample], optional): Labels and sizes.
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Labels and sizes.
             **kwargs: Passed to :meth:`INTRHead.predict`.
 
         Returns:
-            list[DataSample]: See :meth:`INTRHead.predict`.
+            See :meth:`INTRHead.predict`.
         """
         kwargs.setdefault('attention', self.test_cfg.get('attention'))
         results = []
@@ -143,26 +141,25 @@ class INTRClassifier(ImageClassifier):
 
     def get_attention(self,
                       inputs: Tensor,
-                      data_samples: Optional[List[DataSample]] = None,
-                      classes: Union[Tensor, Sequence[int], None] = None,
+                      data_samples: list[DataSample] | None = None,
+                      classes: Tensor | Sequence[int] | None = None,
                       layer: int = -1,
                       deciding_only: bool = False) -> Tensor:
         """Cross-attention weights: where classes look.
 
         Args:
-            inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-            data_samples (list[DataSample], optional): Sizes of the images.
-            classes (Tensor | Sequence, optional): K class indices, the same
-                for all images, or (B, K) of them. Defaults to None, all.
-            layer (int): Decoder layer. Defaults to -1, the last.
-            deciding_only (bool): Whether to give, of each class, only the map
-                of the query that decided its score. Defaults to False.
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Sizes of the images.
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            layer: Decoder layer. -1 means the last.
+            deciding_only: Whether to give, of each class, only the map of the
+                query that decided its score.
 
         Returns:
-            Tensor: float32 of shape (B, K, heads, h, w) on the h x w feature
-            grid of the padded batch; (B, K, k, heads, h, w) with all k > 1
-            queries per class. Each map sums to 1 and is exactly 0 where a
-            cell is padding.
+            float32 of shape (B, K, heads, h, w) on the h x w feature grid of
+            the padded batch; (B, K, k, heads, h, w) with all k > 1 queries per
+            class. Each map sums to 1 and is exactly 0 where a cell is padding.
         """
         feats, mask = self._extract(inputs, data_samples)
         return self.head.get_attention(
@@ -172,7 +169,7 @@ class INTRClassifier(ImageClassifier):
             padding_mask=mask,
             deciding_only=deciding_only)
 
-    def _parts(self, inputs: Tensor, data_samples: Optional[List[DataSample]]):
+    def _parts(self, inputs: Tensor, data_samples: list[DataSample] | None):
         """The batch in parts, of which no image needs another."""
         # Batch normalisation may be in training without gradients.
         if self.training:
@@ -180,8 +177,8 @@ class INTRClassifier(ImageClassifier):
         return split_batch(inputs, data_samples)
 
     def _extract(
-        self, inputs: Tensor, data_samples: Optional[List[DataSample]]
-    ) -> Tuple[Tuple[Tensor, ...], Optional[Tensor]]:
+        self, inputs: Tensor, data_samples: list[DataSample] | None
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Features for the head and the padding mask on their grid."""
         feats = self.backbone(inputs)
         takes_mask = isinstance(self.neck, INTREncoder)

@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -19,8 +17,8 @@ class ApproxINTRHead(INTRHead):
     asked for attention, are exact.
 
     Args:
-        num_candidates (int): Number of classes that pass through all layers.
-        num_classes (int): Number of classes ``C``.
+        num_candidates: Number of classes that pass through all layers.
+        num_classes: Number of classes ``C``.
         **kwargs: Other arguments of :class:`INTRHead`.
     """
 
@@ -35,17 +33,17 @@ class ApproxINTRHead(INTRHead):
         self.num_candidates = num_candidates
 
     def forward(self,
-                feats: Tuple[Tensor, ...],
-                padding_mask: Optional[Tensor] = None) -> Tensor:
+                feats: tuple[Tensor, ...],
+                padding_mask: Tensor | None = None) -> Tensor:
         """Score the classes that the first layer prefers.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
-            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
-                where a cell is padding. None means that none is.
+            feats: The last one has shape (B, C_in, H, W).
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding. None means that none is.
 
         Returns:
-            Tensor: Logits of shape (B, C).
+            Logits of shape (B, C).
         """
         if self.training:
             return super().forward(feats, padding_mask)

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -25,27 +25,23 @@ class INTRHead(ClsHead):
     Classification and Analysis <https://arxiv.org/abs/2311.04157>`_, Sec. 3.
 
     Args:
-        num_classes (int): Number of classes ``C``.
-        embed_dims (int): Width ``D`` of the tokens. Defaults to 256.
-        num_layers (int): Number of decoder layers, at least 1. Defaults to 6.
-        num_heads (int): Number of attention heads. Defaults to 8.
-        feedforward_channels (int): Hidden width of the feed-forward networks.
-            Defaults to 2048.
-        dropout (float): Dropout probability. Defaults to 0.1.
-        in_channels (int, optional): Channels of the incoming feature map, if
-            the head shall bring it to ``embed_dims`` by a 1x1 convolution.
-            None, as behind :class:`INTREncoder`, takes the map as it is.
-            Defaults to None.
-        loss (dict): Config of the classification loss.
-            Defaults to ``dict(type='CrossEntropyLoss', loss_weight=1.0)``.
-        queries_per_class (int): Number of queries ``k`` of each class, in
-            the rows ``c * k`` to ``c * k + k - 1`` of ``query_embed``. The
-            best of them decides: the class's logit is the maximum of their
-            scores, and in training only the winner's score gets a gradient.
-            Defaults to 1, as in INTR.
-        with_cp (bool): Whether to compute the decoder's layers again in the
-            backward pass instead of keeping what they computed, which saves
-            memory in training. Defaults to False.
+        num_classes: Number of classes ``C``.
+        embed_dims: Width ``D`` of the tokens.
+        num_layers: Number of decoder layers, at least 1.
+        num_heads: Number of attention heads.
+        feedforward_channels: Hidden width of the feed-forward networks.
+        dropout: Dropout probability.
+        in_channels: Channels of the incoming feature map, if the head shall
+            bring it to ``embed_dims`` by a 1x1 convolution. None, as behind
+            :class:`INTREncoder`, takes the map as it is.
+        loss: Config of the classification loss.
+        queries_per_class: Number of queries ``k`` of each class, in the rows
+            ``c * k`` to ``c * k + k - 1`` of ``query_embed``. The best of them
+            decides: the class's logit is the maximum of their scores, and in
+            training only the winner's score gets a gradient.
+        with_cp: Whether to compute the decoder's layers again in the backward
+            pass instead of keeping what they computed, which saves memory in
+            training.
         **kwargs: ``topk``, ``cal_acc`` and ``init_cfg`` of
             :class:`mmpretrain.models.ClsHead`.
     """
@@ -57,7 +53,7 @@ class INTRHead(ClsHead):
                  num_heads: int = 8,
                  feedforward_channels: int = 2048,
                  dropout: float = 0.1,
-                 in_channels: Optional[int] = None,
+                 in_channels: int | None = None,
                  loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
                  queries_per_class: int = 1,
                  with_cp: bool = False,
@@ -98,14 +94,14 @@ class INTRHead(ClsHead):
         nn.init.zeros_(self.presence_vector.bias)
         super().init_weights()
 
-    def pre_logits(self, feats: Tuple[Tensor, ...]) -> Tensor:
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """The feature map the classes look at.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
+            feats: The last one has shape (B, C_in, H, W).
 
         Returns:
-            Tensor: The memory, shape (B, D, H, W).
+            The memory, shape (B, D, H, W).
         """
         if self.input_proj is None:
             return last_feature_map(feats, self.embed_dims, 'INTRHead')
@@ -113,60 +109,59 @@ class INTRHead(ClsHead):
             last_feature_map(feats, self.in_channels, 'INTRHead'))
 
     def forward(self,
-                feats: Tuple[Tensor, ...],
-                padding_mask: Optional[Tensor] = None) -> Tensor:
+                feats: tuple[Tensor, ...],
+                padding_mask: Tensor | None = None) -> Tensor:
         """Score every class.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
-            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
-                where a cell is padding. None means that none is.
+            feats: The last one has shape (B, C_in, H, W).
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding. None means that none is.
 
         Returns:
-            Tensor: Logits of shape (B, C).
+            Logits of shape (B, C).
         """
         return self._decode(self.pre_logits(feats), padding_mask)[0]
 
     def loss(self,
-             feats: Tuple[Tensor, ...],
-             data_samples: List[DataSample],
-             padding_mask: Optional[Tensor] = None,
+             feats: tuple[Tensor, ...],
+             data_samples: list[DataSample],
+             padding_mask: Tensor | None = None,
              **kwargs) -> dict:
         """Classification loss; see :meth:`ClsHead.loss`.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
-            data_samples (list[DataSample]): With ``gt_label`` or ``gt_score``.
-            padding_mask (Tensor, optional): Bool of shape (B, H, W).
+            feats: The last one has shape (B, C_in, H, W).
+            data_samples: With ``gt_label`` or ``gt_score``.
+            padding_mask: Bool of shape (B, H, W).
             **kwargs: Passed to the loss module.
 
         Returns:
-            dict[str, Tensor]: The loss components.
+            The loss components.
         """
         return self._get_loss(
             self(feats, padding_mask), data_samples, **kwargs)
 
     def predict(self,
-                feats: Tuple[Tensor, ...],
-                data_samples: Optional[List[Optional[DataSample]]] = None,
-                padding_mask: Optional[Tensor] = None,
-                attention: Optional[dict] = None) -> List[DataSample]:
+                feats: tuple[Tensor, ...],
+                data_samples: list[DataSample | None] | None = None,
+                padding_mask: Tensor | None = None,
+                attention: dict | None = None) -> list[DataSample]:
         """Predict, and on request say where classes looked.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
-            data_samples (list[DataSample], optional): Filled and returned.
-            padding_mask (Tensor, optional): Bool of shape (B, H, W).
-            attention (dict, optional): ``classes`` (see
-                :func:`select_classes`) and ``layer`` (default -1) of the maps
-                to keep. None, the default, computes none.
+            feats: The last one has shape (B, C_in, H, W).
+            data_samples: Filled and returned.
+            padding_mask: Bool of shape (B, H, W).
+            attention: ``classes`` (see :func:`select_classes`) and ``layer``
+                (default -1) of the maps to keep. None, the default, computes
+                none.
 
         Returns:
-            list[DataSample]: With ``pred_score`` (C, ) and ``pred_label``;
-            if asked for, ``attention_classes`` (K, ) and ``attention``
-            (K, heads, h, w) on the h x w cells that are not padding. With
-            several queries per class, the map is that of the query that
-            decided the class's score.
+            With ``pred_score`` (C, ) and ``pred_label``; if asked for,
+            ``attention_classes`` (K, ) and ``attention`` (K, heads, h, w) on
+            the h x w cells that are not padding. With several queries per
+            class, the map is that of the query that decided the class's score.
         """
         if attention is None:
             logits = self(feats, padding_mask)
@@ -191,27 +186,27 @@ class INTRHead(ClsHead):
         return results
 
     def get_attention(self,
-                      feats: Tuple[Tensor, ...],
-                      classes: Union[Tensor, Sequence[int], None] = None,
+                      feats: tuple[Tensor, ...],
+                      classes: Tensor | Sequence[int] | None = None,
                       layer: int = -1,
-                      padding_mask: Optional[Tensor] = None,
+                      padding_mask: Tensor | None = None,
                       deciding_only: bool = False) -> Tensor:
         """Cross-attention weights: where classes look.
 
         Args:
-            feats (tuple[Tensor]): The last one has shape (B, C_in, H, W).
-            classes (Tensor | Sequence, optional): K class indices, the same
-                for all images, or (B, K) of them. Defaults to None, all.
-            layer (int): Decoder layer. Defaults to -1, the last.
-            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
-                where a cell is padding.
-            deciding_only (bool): Whether to give, of each class, only the map
-                of the query that decided its score. Defaults to False.
+            feats: The last one has shape (B, C_in, H, W).
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            layer: Decoder layer. -1 means the last.
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding.
+            deciding_only: Whether to give, of each class, only the map of the
+                query that decided its score.
 
         Returns:
-            Tensor: float32 of shape (B, K, heads, H, W); (B, K, k, heads, H,
-            W) with all k > 1 queries per class. Each map sums to 1 and is
-            exactly 0 where a cell is padding.
+            float32 of shape (B, K, heads, H, W); (B, K, k, heads, H, W) with
+            all k > 1 queries per class. Each map sums to 1 and is exactly 0
+            where a cell is padding.
         """
         memory = self.pre_logits(feats)
         _, winners, attending = self._decode(memory, padding_mask, layer)
@@ -228,14 +223,13 @@ class INTRHead(ClsHead):
 
     def _decode(self,
                 memory: Tensor,
-                padding_mask: Optional[Tensor],
-                layer: int = -1) -> Tuple[Tensor, Tensor, Tensor]:
+                padding_mask: Tensor | None,
+                layer: int = -1) -> tuple[Tensor, Tensor, Tensor]:
         """Scores of the classes, and what their attention is computed from.
 
         Returns:
-            tuple[Tensor, Tensor, Tensor]: Logits (B, C); the rows (B, C) of
-            ``query_embed`` that decided them; and the queries (B, C * k, D)
-            attending in ``layer``.
+            Logits (B, C); the rows (B, C) of ``query_embed`` that decided
+            them; and the queries (B, C * k, D) attending in ``layer``.
         """
         query_pos = self.query_embed.weight.expand(memory.size(0), -1, -1)
         hidden, attending = self.decoder(
@@ -256,7 +250,7 @@ class INTRHead(ClsHead):
         return self.presence_vector(hidden).squeeze(-1)
 
     def _attention(self, attending: Tensor, memory: Tensor,
-                   padding_mask: Optional[Tensor], queries: Tensor,
+                   padding_mask: Tensor | None, queries: Tensor,
                    layer: int) -> Tensor:
         """Weights (B, Q, heads, H, W) of the asked queries (B, Q) only."""
         query_pos = self.query_embed.weight[queries]

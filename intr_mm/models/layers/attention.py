@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import \
@@ -22,31 +20,31 @@ class MultiheadAttention(MMCVMultiheadAttention):
 
     def forward(self,
                 query: Tensor,
-                key: Optional[Tensor] = None,
-                value: Optional[Tensor] = None,
-                identity: Optional[Tensor] = None,
-                query_pos: Optional[Tensor] = None,
-                key_pos: Optional[Tensor] = None,
-                key_padding_mask: Optional[Tensor] = None,
-                attn_mask: Optional[Tensor] = None) -> Tensor:
+                key: Tensor | None = None,
+                value: Tensor | None = None,
+                identity: Tensor | None = None,
+                query_pos: Tensor | None = None,
+                key_pos: Tensor | None = None,
+                key_padding_mask: Tensor | None = None,
+                attn_mask: Tensor | None = None) -> Tensor:
         """Attend and add the result to the identity.
 
         Args:
-            query (Tensor): Shape (B, Q, D).
-            key (Tensor, optional): Shape (B, N, D). Defaults to ``query``.
-            value (Tensor, optional): Shape (B, N, D). Defaults to ``key``.
-            identity (Tensor, optional): Shape (B, Q, D), the residual input.
-                Defaults to ``query``.
-            query_pos (Tensor, optional): Added to ``query``.
-            key_pos (Tensor, optional): Added to ``key``.
-            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
-                where a key is padding.
-            attn_mask (Tensor, optional): Bool of shape (Q, N), True where a
-                query must not see a key. A query attends to the key of its
-                own place at least, so that it never has none.
+            query: Shape (B, Q, D).
+            key: Shape (B, N, D). None means ``query``.
+            value: Shape (B, N, D). None means ``key``.
+            identity: Shape (B, Q, D), the residual input. None means
+                ``query``.
+            query_pos: Added to ``query``.
+            key_pos: Added to ``key``.
+            key_padding_mask: Bool of shape (B, N), True where a key is
+                padding.
+            attn_mask: Bool of shape (Q, N), True where a query must not see a
+                key. A query attends to the key of its own place at least, so
+                that it never has none.
 
         Returns:
-            Tensor: Shape (B, Q, D).
+            Shape (B, Q, D).
         """
         key = query if key is None else key
         value = key if value is None else value
@@ -72,16 +70,16 @@ class MultiheadAttention(MMCVMultiheadAttention):
         training, where dropout removes weights.
 
         Args:
-            query_pos (Tensor): Shape (B, Q, D), for its shape.
+            query_pos: Shape (B, Q, D), for its shape.
 
         Returns:
-            Tensor: Shape (B, Q, D), of which all rows are the same.
+            Shape (B, Q, D), of which all rows are the same.
         """
         value = self.attn.in_proj_bias.chunk(3)[2]
         return self.attn.out_proj(value).expand_as(query_pos)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor,
-                visible: Optional[Tensor]) -> Tensor:
+                visible: Tensor | None) -> Tensor:
         """Attention (B, heads, Q, D / heads) of projected inputs."""
         on_cpu = query.device.type == 'cpu'
         half = query.dtype in (torch.bfloat16, torch.float16)
@@ -104,20 +102,20 @@ class MultiheadAttention(MMCVMultiheadAttention):
     def attention_weights(self,
                           query: Tensor,
                           key: Tensor,
-                          query_pos: Optional[Tensor] = None,
-                          key_padding_mask: Optional[Tensor] = None) -> Tensor:
+                          query_pos: Tensor | None = None,
+                          key_padding_mask: Tensor | None = None) -> Tensor:
         """Weights with which queries attend to keys, without dropout.
 
         Args:
-            query (Tensor): Shape (B, K, D); any subset of the queries, since
-                the softmax runs over the keys.
-            key (Tensor): Shape (B, N, D).
-            query_pos (Tensor, optional): Shape (B, K, D), added to ``query``.
-            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
-                where a key is padding; such keys get a weight of exactly 0.
+            query: Shape (B, K, D); any subset of the queries, since the
+                softmax runs over the keys.
+            key: Shape (B, N, D).
+            query_pos: Shape (B, K, D), added to ``query``.
+            key_padding_mask: Bool of shape (B, N), True where a key is
+                padding; such keys get a weight of exactly 0.
 
         Returns:
-            Tensor: float32 of shape (B, heads, K, N); sums to 1 over N.
+            float32 of shape (B, heads, K, N); sums to 1 over N.
         """
         query = query if query_pos is None else query + query_pos
         q, k = self._project(query, key)
@@ -133,24 +131,24 @@ class MultiheadAttention(MMCVMultiheadAttention):
         """What the heads take from each place, before it is weighed.
 
         Args:
-            value (Tensor): Shape (B, N, D).
+            value: Shape (B, N, D).
 
         Returns:
-            Tensor: Shape (B, heads, N, D / heads).
+            Shape (B, heads, N, D / heads).
         """
         weight = self.attn.in_proj_weight.chunk(3)[2]
         bias = self.attn.in_proj_bias.chunk(3)[2]
         value = F.linear(value, weight, bias)
         return value.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def _project(self, *inputs: Tensor) -> Tuple[Tensor, ...]:
+    def _project(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Project query, key and value, as many as given, and split heads.
 
         Args:
-            *inputs (Tensor): Each of shape (B, L, D).
+            *inputs: Each of shape (B, L, D).
 
         Returns:
-            tuple[Tensor]: Each of shape (B, heads, L, D / heads).
+            Each of shape (B, heads, L, D / heads).
         """
         weights = self.attn.in_proj_weight.chunk(3)
         biases = self.attn.in_proj_bias.chunk(3)

@@ -2,8 +2,8 @@
 
 Parameter names are those of ``mmdet.models.layers``.
 """
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, Optional, Tuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -20,21 +20,21 @@ from .dropout import replace_dropout
 
 
 def detr_layer_cfg(embed_dims: int, num_heads: int, feedforward_channels: int,
-                   dropout: float, attentions: Tuple[str, ...]) -> dict:
+                   dropout: float, attentions: tuple[str, ...]) -> dict:
     """Config of one DETR layer as mmdet's layers take it.
 
     Dropout acts where DETR has it: on the attention weights, on each residual
     branch, and inside the feed-forward network.
 
     Args:
-        embed_dims (int): Width of the tokens.
-        num_heads (int): Number of attention heads; must divide ``embed_dims``.
-        feedforward_channels (int): Hidden width of the feed-forward network.
-        dropout (float): Dropout probability.
-        attentions (tuple[str]): Names of the layer's attention configs.
+        embed_dims: Width of the tokens.
+        num_heads: Number of attention heads; must divide ``embed_dims``.
+        feedforward_channels: Hidden width of the feed-forward network.
+        dropout: Dropout probability.
+        attentions: Names of the layer's attention configs.
 
     Returns:
-        dict: ``layer_cfg`` of an encoder or a decoder.
+        ``layer_cfg`` of an encoder or a decoder.
     """
     if embed_dims % num_heads:
         raise ValueError(f'embed_dims={embed_dims} cannot be split among '
@@ -69,11 +69,10 @@ class INTRTransformerEncoder(DetrTransformerEncoder):
     """mmdet's DETR encoder made of :class:`INTREncoderLayer`.
 
     Args:
-        num_layers (int): Number of layers.
-        layer_cfg (dict): Of :func:`detr_layer_cfg`.
-        with_cp (bool): Whether training keeps only what enters each layer,
-            and computes the layer again in the backward pass. Defaults to
-            False.
+        num_layers: Number of layers.
+        layer_cfg: Of :func:`detr_layer_cfg`.
+        with_cp: Whether training keeps only what enters each layer, and
+            computes the layer again in the backward pass.
     """
 
     def __init__(self,
@@ -91,20 +90,20 @@ class INTRTransformerEncoder(DetrTransformerEncoder):
     def forward(self,
                 query: Tensor,
                 query_pos: Tensor,
-                key_padding_mask: Optional[Tensor] = None,
-                attn_mask: Optional[Tensor] = None) -> Tensor:
+                key_padding_mask: Tensor | None = None,
+                attn_mask: Tensor | None = None) -> Tensor:
         """Encode the cells of an image.
 
         Args:
-            query (Tensor): Shape (B, N, D).
-            query_pos (Tensor): Positions, shape (B, N, D).
-            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
-                where a cell is padding.
-            attn_mask (Tensor, optional): Bool of shape (N, N), True where a
-                cell must not see another.
+            query: Shape (B, N, D).
+            query_pos: Positions, shape (B, N, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+            attn_mask: Bool of shape (N, N), True where a cell must not see
+                another.
 
         Returns:
-            Tensor: Shape (B, N, D).
+            Shape (B, N, D).
         """
         for layer in self.layers:
             query = _run(self.with_cp, partial(layer, attn_mask=attn_mask),
@@ -127,25 +126,25 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
 
     def forward(
         self,
-        query: Optional[Tensor],
+        query: Tensor | None,
         memory: Tensor,
         query_pos: Tensor,
-        key_padding_mask: Optional[Tensor] = None,
-    ) -> Tuple[Tensor, Tensor]:
+        key_padding_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Let the classes see each other, then the image.
 
         Args:
-            query (Tensor, optional): Shape (B, C, D). None stands for zeros,
-                the start of the decoding.
-            memory (Tensor): The encoded image, shape (B, N, D).
-            query_pos (Tensor): The class queries, shape (B, C, D).
-            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
-                where a cell is padding.
+            query: Shape (B, C, D). None stands for zeros, the start of the
+                decoding.
+            memory: The encoded image, shape (B, N, D).
+            query_pos: The class queries, shape (B, C, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
 
         Returns:
-            tuple[Tensor, Tensor]: The layer's output (B, C, D), and the
-            queries (B, C, D) as they entered the cross-attention, from which
-            its weights can be computed.
+            The layer's output (B, C, D), and the queries (B, C, D) as they
+            entered the cross-attention, from which its weights can be
+            computed.
         """
         if query is None and not self.training:
             query = self.self_attn.start(query_pos)
@@ -166,11 +165,11 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
         """The rest of the layer.
 
         Args:
-            query (Tensor): What the cross-attention returned, residual
-                included, shape (..., D).
+            query: What the cross-attention returned, residual included, shape
+                (..., D).
 
         Returns:
-            Tensor: The layer's output, of the same shape.
+            The layer's output, of the same shape.
         """
         return self.norms[2](self.ffn(self.norms[1](query)))
 
@@ -179,9 +178,9 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
     """mmdet's DETR decoder made of :class:`INTRDecoderLayer`.
 
     Args:
-        num_layers (int): Number of layers.
-        layer_cfg (dict): Of :func:`detr_layer_cfg`.
-        with_cp (bool): See :class:`INTRTransformerEncoder`. Defaults to False.
+        num_layers: Number of layers.
+        layer_cfg: Of :func:`detr_layer_cfg`.
+        with_cp: See :class:`INTRTransformerEncoder`.
     """
 
     def __init__(self,
@@ -199,27 +198,26 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
                                           self.embed_dims)[1]
 
     def forward(self,
-                query: Optional[Tensor],
+                query: Tensor | None,
                 memory: Tensor,
                 query_pos: Tensor,
-                key_padding_mask: Optional[Tensor] = None,
-                layer: int = -1) -> Tuple[Tensor, Tensor]:
+                key_padding_mask: Tensor | None = None,
+                layer: int = -1) -> tuple[Tensor, Tensor]:
         """Decode all class queries.
 
         Args:
-            query (Tensor, optional): Start of the decoding, shape (B, C, D);
-                None stands for zeros.
-            memory (Tensor): The encoded image, shape (B, N, D).
-            query_pos (Tensor): The class queries, shape (B, C, D).
-            key_padding_mask (Tensor, optional): Bool of shape (B, N), True
-                where a cell is padding.
-            layer (int): The layer whose attending queries are returned.
-                Defaults to -1, the last.
+            query: Start of the decoding, shape (B, C, D); None stands for
+                zeros.
+            memory: The encoded image, shape (B, N, D).
+            query_pos: The class queries, shape (B, C, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+            layer: The layer whose attending queries are returned. -1 means the
+                last.
 
         Returns:
-            tuple[Tensor, Tensor]: The normalised output of the last layer
-            (B, C, D), and the queries (B, C, D) as they entered the
-            cross-attention of ``layer``.
+            The normalised output of the last layer (B, C, D), and the queries
+            (B, C, D) as they entered the cross-attention of ``layer``.
         """
         if not -self.num_layers <= layer < self.num_layers:
             raise IndexError(f'layer={layer} is out of range for a decoder of '

@@ -1,6 +1,6 @@
 """Dropout that spends less on random numbers where a CPU draws them."""
 import math
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,19 +11,19 @@ def dropout(x: Tensor, p: float) -> Tensor:
     on a CPU.
 
     Args:
-        x (Tensor): Any shape.
-        p (float): Probability that an element becomes 0, below 1; the others
-            are divided by ``1 - p``. It is rounded as :func:`draw_keep` says.
+        x: Any shape.
+        p: Probability that an element becomes 0, below 1; the others are
+            divided by ``1 - p``. It is rounded as :func:`draw_keep` says.
 
     Returns:
-        Tensor: Of the same shape and type.
+        Of the same shape and type.
     """
     return _Dropout.apply(x, draw_keep(x.shape, p), 1 / (1 - p))
 
 
 def draw_keep(shape: Sequence[int],
               p: float,
-              generator: Optional[torch.Generator] = None,
+              generator: torch.Generator | None = None,
               dtype: torch.dtype = torch.bool) -> Tensor:
     """Draw on the CPU which elements dropout keeps.
 
@@ -31,15 +31,15 @@ def draw_keep(shape: Sequence[int],
     generator, which takes a third of the time.
 
     Args:
-        shape (Sequence[int]): Shape of what is drawn for.
-        p (float): Probability that an element is dropped, rounded to
-            multiples of 2 ** -16.
-        generator (torch.Generator, optional): Defaults to PyTorch's own.
-        dtype (torch.dtype): Bool, or float32 or float64, which are drawn
-            faster and need more memory. Defaults to bool.
+        shape: Shape of what is drawn for.
+        p: Probability that an element is dropped, rounded to multiples of 2 **
+            -16.
+        generator: None means PyTorch's own.
+        dtype: Bool, or float32 or float64, which are drawn faster and need
+            more memory. Defaults to bool.
 
     Returns:
-        Tensor: Of that shape and type, 1 where an element is kept.
+        Of that shape and type, 1 where an element is kept.
     """
     size = math.prod(shape)
     drawn = torch.empty(-(-size // 4), dtype=torch.int64)
@@ -61,7 +61,7 @@ class _Dropout(torch.autograd.Function):
         return (x * scale).mul_(keep)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         keep, = ctx.saved_tensors
         return (grad * ctx.scale).mul_(keep), None, None
 
@@ -89,7 +89,7 @@ class _ReLUDropout(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         out, = ctx.saved_tensors
         return (grad * ctx.scale).mul_(out > 0), None
 
@@ -98,8 +98,8 @@ class ReLUDropout(Dropout):
     """``nn.ReLU`` and then :class:`Dropout`.
 
     Args:
-        relu (nn.ReLU): What comes first.
-        p (float): Probability that an element is dropped.
+        relu: What comes first.
+        p: Probability that an element is dropped.
     """
 
     def __init__(self, relu: nn.ReLU, p: float) -> None:
@@ -118,7 +118,7 @@ def replace_dropout(module: nn.Module) -> None:
     :class:`ReLUDropout` where ``nn.ReLU`` comes before in a sequence.
 
     Args:
-        module (nn.Module): Changed in place; names of parameters stay.
+        module: Changed in place; names of parameters stay.
     """
     before = None
     for name, child in module.named_children():

@@ -1,6 +1,6 @@
 """Attention with dropout of its weights where no fused kernel has that."""
+from collections.abc import Iterator
 from itertools import product
-from typing import Iterator, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ MAX_WEIGHTS = 2**20
 
 
 def dropped_attention(query: Tensor, key: Tensor, value: Tensor,
-                      visible: Optional[Tensor], p: float) -> Tensor:
+                      visible: Tensor | None, p: float) -> Tensor:
     """Attend in training as :func:`F.scaled_dot_product_attention` does.
 
     Holds the weights of some queries at a time and computes them again in the
@@ -22,16 +22,16 @@ def dropped_attention(query: Tensor, key: Tensor, value: Tensor,
     (FlashAttention, arXiv 2205.14135) memory is linear in queries and keys.
 
     Args:
-        query (Tensor): Shape (B, heads, Q, D), float32 or float64.
-        key (Tensor): Shape (B, heads, N, D).
-        value (Tensor): Shape (B, heads, N, D).
-        visible (Tensor, optional): Bool that broadcasts to (B, 1, Q, N), True
-            where a query sees a key.
-        p (float): Probability that a weight is dropped, below 1, as in
+        query: Shape (B, heads, Q, D), float32 or float64.
+        key: Shape (B, heads, N, D).
+        value: Shape (B, heads, N, D).
+        visible: Bool that broadcasts to (B, 1, Q, N), True where a query sees
+            a key.
+        p: Probability that a weight is dropped, below 1, as in
             :func:`~intr_mm.models.layers.dropout.dropout`.
 
     Returns:
-        Tensor: Shape (B, heads, Q, D).
+        Shape (B, heads, Q, D).
     """
     return _DroppedAttention.apply(query, key, value, visible, p)
 
@@ -40,7 +40,7 @@ class _DroppedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query: Tensor, key: Tensor, value: Tensor,
-                visible: Optional[Tensor], p: float) -> Tensor:
+                visible: Tensor | None, p: float) -> Tensor:
         seed = torch.empty((), dtype=torch.int64).random_().item()
         out = _like(query)
         # instead of each weight
@@ -53,7 +53,7 @@ class _DroppedAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, visible, out = ctx.saved_tensors
         scale, keep_scale = query.size(-1)**-0.5, 1 / (1 - ctx.p)
         scaled = value * keep_scale
@@ -72,7 +72,7 @@ class _DroppedAttention(torch.autograd.Function):
                 None, None)
 
 
-def _pieces(query: Tensor, key: Tensor, visible: Optional[Tensor], p: float,
+def _pieces(query: Tensor, key: Tensor, visible: Tensor | None, p: float,
             seed: int) -> Iterator[tuple]:
     """Index of some queries, of their keys, their weights and which to keep,
     both of shape (heads, queries, N)."""

@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 import torch
 import torch.nn as nn
 from mmdet.models.layers import SinePositionalEncoding
@@ -19,22 +17,20 @@ class INTREncoder(BaseModule):
     Classification and Analysis <https://arxiv.org/abs/2311.04157>`_, Sec. 3.
 
     Args:
-        in_channels (int): Channels of the backbone's last feature map.
-        embed_dims (int): Width ``D`` of the tokens. Defaults to 256.
-        num_layers (int): Number of encoder layers; 0 keeps the projection
-            only. Defaults to 6.
-        num_heads (int): Number of attention heads. Defaults to 8.
-        feedforward_channels (int): Hidden width of the feed-forward networks.
-            Defaults to 2048.
-        dropout (float): Dropout probability. Defaults to 0.1.
-        window_radius (int, optional): How many cells a token sees to each
-            side, rows and columns alike. What it encodes then comes from
-            near its own place, so that attention to it points there.
-            Defaults to None, the whole image, as in the paper.
-        with_cp (bool): Whether to compute the layers again in the backward
-            pass instead of keeping what they computed, which saves memory in
-            training. Defaults to False.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
+        in_channels: Channels of the backbone's last feature map.
+        embed_dims: Width ``D`` of the tokens.
+        num_layers: Number of encoder layers; 0 keeps the projection only.
+        num_heads: Number of attention heads.
+        feedforward_channels: Hidden width of the feed-forward networks.
+        dropout: Dropout probability.
+        window_radius: How many cells a token sees to each side, rows and
+            columns alike. What it encodes then comes from near its own place,
+            so that attention to it points there. None means the whole image,
+            as in the paper.
+        with_cp: Whether to compute the layers again in the backward pass
+            instead of keeping what they computed, which saves memory in
+            training.
+        init_cfg: Initialization config.
     """
 
     def __init__(self,
@@ -44,9 +40,9 @@ class INTREncoder(BaseModule):
                  num_heads: int = 8,
                  feedforward_channels: int = 2048,
                  dropout: float = 0.1,
-                 window_radius: Optional[int] = None,
+                 window_radius: int | None = None,
                  with_cp: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if embed_dims % 4:
             raise ValueError(
@@ -76,18 +72,18 @@ class INTREncoder(BaseModule):
         super().init_weights()
 
     def forward(self,
-                feats: Tuple[Tensor, ...],
-                padding_mask: Optional[Tensor] = None) -> Tuple[Tensor]:
+                feats: tuple[Tensor, ...],
+                padding_mask: Tensor | None = None) -> tuple[Tensor]:
         """Encode the last feature map.
 
         Args:
-            feats (tuple[Tensor]): Feature maps of the backbone; the last one,
-                of shape (B, in_channels, H, W), is used.
-            padding_mask (Tensor, optional): Bool of shape (B, H, W), True
-                where a cell is padding. None means that none is.
+            feats: Feature maps of the backbone; the last one, of shape (B,
+                in_channels, H, W), is used.
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding. None means that none is.
 
         Returns:
-            tuple[Tensor]: The memory, shape (B, D, H, W).
+            The memory, shape (B, D, H, W).
         """
         x = self.input_proj(
             last_feature_map(feats, self.in_channels, 'INTREncoder'))
@@ -102,7 +98,7 @@ class INTREncoder(BaseModule):
             attn_mask=self._outside_window(x))
         return (memory.transpose(1, 2).unflatten(2, x.shape[-2:]), )
 
-    def _outside_window(self, x: Tensor) -> Optional[Tensor]:
+    def _outside_window(self, x: Tensor) -> Tensor | None:
         """Which cells do not see which, (HW, HW), on a map (B, D, H, W)."""
         if self.window_radius is None:
             return None

@@ -1,22 +1,22 @@
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def class_index(classes: Optional[Union[Tensor, Sequence[int]]],
-                num_classes: int, memory: Tensor) -> Tensor:
+def class_index(classes: Tensor | Sequence[int] | None, num_classes: int,
+                memory: Tensor) -> Tensor:
     """The asked classes of each image, checked.
 
     Args:
-        classes (Tensor | Sequence, optional): K class indices, the same for
-            all images, or (B, K) of them. None means all classes.
-        num_classes (int): Number of classes of the head.
-        memory (Tensor): Feature map of shape (B, D, H, W), which gives the
-            batch and the device.
+        classes: K class indices, the same for all images, or (B, K) of them.
+            None means all classes.
+        num_classes: Number of classes of the head.
+        memory: Feature map of shape (B, D, H, W), which gives the batch and
+            the device.
 
     Returns:
-        Tensor: Long tensor of shape (B, K) on the device of ``memory``.
+        Long tensor of shape (B, K) on the device of ``memory``.
 
     Raises:
         ValueError: If ``classes`` is of another shape.

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch.nn as nn
 from mmpretrain.structures import DataSample
@@ -10,19 +10,18 @@ from .padding import make_padding_mask
 def prepare_images(
     model: nn.Module,
     inputs: Sequence[Tensor],
-    data_samples: Optional[List[DataSample]] = None
-) -> Tuple[Tensor, List[DataSample]]:
+    data_samples: list[DataSample] | None = None
+) -> tuple[Tensor, list[DataSample]]:
     """Normalise and pad images, whatever the model's preprocessor.
 
     Args:
-        model (nn.Module): The classifier.
-        inputs (Sequence[Tensor]): B images (3, h, w), not normalised.
-        data_samples (list[DataSample], optional): Filled and returned.
-            Defaults to None, new ones.
+        model: The classifier.
+        inputs: B images (3, h, w), not normalised.
+        data_samples: Filled and returned. None means new ones.
 
     Returns:
-        tuple[Tensor, list[DataSample]]: Images (B, 3, H, W), and samples that
-        know the images' sizes, see :func:`make_padding_mask`.
+        Images (B, 3, H, W), and samples that know the images' sizes, see
+        :func:`make_padding_mask`.
     """
     if data_samples is None:
         data_samples = [DataSample() for _ in inputs]
@@ -36,20 +35,19 @@ def prepare_images(
     return images, samples
 
 
-def encode_images(
-        model: nn.Module, images: Tensor,
-        samples: List[DataSample]) -> Tuple[Tensor, Optional[Tensor]]:
+def encode_images(model: nn.Module, images: Tensor,
+                  samples: list[DataSample]) -> tuple[Tensor, Tensor | None]:
     """What the classes of a model look at.
 
     Args:
-        model (nn.Module): ``INTRClassifier``, or mmpretrain's
-            ``ImageClassifier`` with an ``INTRHead``, which knows no padding.
-        images (Tensor): From :func:`prepare_images`.
-        samples (list[DataSample]): From the same.
+        model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
+            ``INTRHead``, which knows no padding.
+        images: From :func:`prepare_images`.
+        samples: From the same.
 
     Returns:
-        tuple[Tensor, Tensor | None]: The memory (B, D, H, W) and its padding
-        mask (B, H, W), as the model's head receives them.
+        The memory (B, D, H, W) and its padding mask (B, H, W), as the model's
+        head receives them.
     """
     if not hasattr(model, 'get_attention'):
         return model.head.pre_logits(model.extract_feat(images)), None
@@ -58,18 +56,18 @@ def encode_images(
     return memory, make_padding_mask(samples, memory)
 
 
-def ask_attention(model: nn.Module, images: Tensor, samples: List[DataSample],
+def ask_attention(model: nn.Module, images: Tensor, samples: list[DataSample],
                   **kwargs) -> Tensor:
     """Where classes look, for either kind of classifier.
 
     Args:
-        model (nn.Module): See :func:`encode_images`.
-        images (Tensor): From :func:`prepare_images`.
-        samples (list[DataSample]): From the same.
+        model: See :func:`encode_images`.
+        images: From :func:`prepare_images`.
+        samples: From the same.
         **kwargs: Those of :meth:`INTRHead.get_attention` but for the mask.
 
     Returns:
-        Tensor: See :meth:`INTRHead.get_attention`.
+        See :meth:`INTRHead.get_attention`.
     """
     if hasattr(model, 'get_attention'):
         return model.get_attention(images, samples, **kwargs)

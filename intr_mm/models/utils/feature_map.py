@@ -1,19 +1,19 @@
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 from torch import Tensor
 
 
-def last_feature_map(feats: Union[Tensor, Sequence[Tensor]], channels: int,
+def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
                      user: str) -> Tensor:
     """The last feature map of a backbone or neck, checked.
 
     Args:
-        feats (Tensor | Sequence[Tensor]): Output of a backbone or neck.
-        channels (int): The number of channels expected.
-        user (str): Name of the module that asks, for the error message.
+        feats: Output of a backbone or neck.
+        channels: The number of channels expected.
+        user: Name of the module that asks, for the error message.
 
     Returns:
-        Tensor: Shape (B, channels, H, W).
+        Shape (B, channels, H, W).
 
     Raises:
         ValueError: If it is no feature map or has other channels.

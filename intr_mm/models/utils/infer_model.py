@@ -1,21 +1,19 @@
-from typing import Dict
-
 from mmpretrain.models.backbones import ResNet
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 
-def infer_model_cfg(state_dict: Dict[str, Tensor]) -> dict:
+def infer_model_cfg(state_dict: dict[str, Tensor]) -> dict:
     """Config of the ``INTRClassifier`` on a ResNet that weights belong to.
 
     The number of attention heads and dilation leave no trace in weights;
     they are those of INTR-R50.
 
     Args:
-        state_dict (dict[str, Tensor]): Weights under our names.
+        state_dict: Weights under our names.
 
     Returns:
-        dict: Config of the model.
+        Config of the model.
 
     Raises:
         ValueError: If no ResNet has such blocks, or tensors are lacking that
@@ -61,11 +59,11 @@ def infer_model_cfg(state_dict: Dict[str, Tensor]) -> dict:
             **dims))
 
 
-def check_complete(state_dict: Dict[str, Tensor]) -> None:
+def check_complete(state_dict: dict[str, Tensor]) -> None:
     """Check that weights are all that their model has.
 
     Args:
-        state_dict (dict[str, Tensor]): Weights under our names.
+        state_dict: Weights under our names.
 
     Raises:
         ValueError: If a tensor is lacking, left over or of another shape.

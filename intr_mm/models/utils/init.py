@@ -5,7 +5,7 @@ def xavier_init_matrices(module: nn.Module) -> None:
     """Initialise every parameter of two or more dimensions as DETR does.
 
     Args:
-        module (nn.Module): Changed in place.
+        module: Changed in place.
     """
     for parameter in module.parameters():
         if parameter.dim() > 1:

@@ -1,9 +1,9 @@
-from typing import Callable, List, Tuple
+from collections.abc import Callable
 
 import torch.nn as nn
 
 
-def pop_forwards(module: nn.Module) -> List[Tuple[nn.Module, Callable]]:
+def pop_forwards(module: nn.Module) -> list[tuple[nn.Module, Callable]]:
     """Let the forward passes of the classes run again.
 
     mmengine's ``efficient_conv_bn_eval`` and ``activation_checkpointing`` put
@@ -11,11 +11,11 @@ def pop_forwards(module: nn.Module) -> List[Tuple[nn.Module, Callable]]:
     inside, and so none of its hooks.
 
     Args:
-        module (nn.Module): Changed in place, with all modules in it.
+        module: Changed in place, with all modules in it.
 
     Returns:
-        list[tuple[nn.Module, Callable]]: The modules that had one, and what
-        to assign to ``forward`` to have it back.
+        The modules that had one, and what to assign to ``forward`` to have it
+        back.
     """
     return [(part, vars(part).pop('forward')) for part in module.modules()
             if 'forward' in vars(part)]

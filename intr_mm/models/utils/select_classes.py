@@ -1,26 +1,25 @@
 import re
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def select_classes(spec: Sequence[Union[str, int]],
+def select_classes(spec: Sequence[str | int],
                    scores: Tensor,
-                   gt_labels: Optional[Tensor] = None) -> Tensor:
+                   gt_labels: Tensor | None = None) -> Tensor:
     """Class indices that a specification asks for, image by image.
 
     Args:
-        spec (Sequence[str | int]): Each item is ``'pred'`` (the predicted
-            class), ``'gt'`` (the true class), ``'topN'`` (the N best classes,
-            such as ``'top3'``) or a class index.
-        scores (Tensor): Scores or logits of shape (B, C).
-        gt_labels (Tensor, optional): True classes of shape (B, ). Needed for
-            ``'gt'`` only.
+        spec: Each item is ``'pred'`` (the predicted class), ``'gt'`` (the true
+            class), ``'topN'`` (the N best classes, such as ``'top3'``) or a
+            class index.
+        scores: Scores or logits of shape (B, C).
+        gt_labels: True classes of shape (B, ). Needed for ``'gt'`` only.
 
     Returns:
-        Tensor: Long tensor of shape (B, K), in the order of the
-        specification; a class asked for twice stands twice.
+        Long tensor of shape (B, K), in the order of the specification; a class
+        asked for twice stands twice.
 
     Raises:
         ValueError: If an item is unknown, out of range, or needs labels that

@@ -1,4 +1,4 @@
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 import torch
 from mmpretrain.structures import DataSample
@@ -11,8 +11,8 @@ _PIXELS = 2**19
 
 def split_batch(
     inputs: Tensor,
-    data_samples: Optional[List[DataSample]] = None
-) -> Iterator[Tuple[Tensor, Optional[List[DataSample]]]]:
+    data_samples: list[DataSample] | None = None
+) -> Iterator[tuple[Tensor, list[DataSample] | None]]:
     """Parts of a batch to be computed one after the other.
 
     Where a CPU predicts, activations of few images stay in its cache from one
@@ -20,12 +20,12 @@ def split_batch(
     other devices the batch is one part.
 
     Args:
-        inputs (Tensor): Normalised and padded images, (B, 3, H, W).
-        data_samples (list[DataSample], optional): Those of the images.
+        inputs: Normalised and padded images, (B, 3, H, W).
+        data_samples: Those of the images.
 
     Yields:
-        tuple[Tensor, list[DataSample] | None]: Up to half a megapixel of
-        images, or one image, of shape (b, 3, H, W); and their samples.
+        Up to half a megapixel of images, or one image, of shape (b, 3, H, W);
+        and their samples.
     """
     num, _, height, width = inputs.shape
     if inputs.device.type == 'cpu' and not torch.is_grad_enabled():
