@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from intr_mm.models.layers import MultiheadAttention
+from intr_mm.models.transformer import MultiheadAttention
 from intr_mm.utils.complexity import count_complexity, count_flops, input_shape
 from .tiny import CONFIG
 

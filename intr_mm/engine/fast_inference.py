@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.models import INTRHead
-from intr_mm.models.utils import pop_forwards
+from intr_mm.structures import remove_forward_overrides
 
 
 def optimize_for_inference(model: nn.Module,
@@ -55,7 +55,7 @@ def optimize_for_inference(model: nn.Module,
 def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
               compile: bool) -> None:
     backbone = classifier.backbone
-    pop_forwards(backbone)
+    remove_forward_overrides(backbone)
     norms = [m for m in backbone.modules() if isinstance(m, _BatchNorm)]
     # Those of timm also activate, and are more than an affine function.
     if all(type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) for norm in norms):

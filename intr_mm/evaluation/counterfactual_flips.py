@@ -4,9 +4,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
-from intr_mm.visualization import CellGeometry
-from .cell_grid import centre_pixels
-from .sample_maps import class_maps
+from intr_mm.structures import CellGeometry
+from .base import class_maps
 
 
 @METRICS.register_module()
@@ -79,8 +78,8 @@ class CounterfactualFlips(BaseMetric):
         mask = np.asarray(sample['part_mask'])
         peak = np.unravel_index(int(heat.argmax()), heat.shape)
         pixel = tuple(
-            centre_pixels(self.geometry, *sizes)[place] for place, *sizes in
-            zip(peak, heat.shape, sample['img_shape'], mask.shape))
+            self.geometry.centres(*sizes)[place] for place, *sizes in zip(
+                peak, heat.shape, sample['img_shape'], mask.shape))
         return int(mask[pixel])
 
     def compute_metrics(self, results: list[dict]) -> dict:

@@ -28,6 +28,10 @@ class OrderedDumpResults(DumpResults):
         Returns:
             Empty, there is nothing to report.
         """
+        for result in results:
+            # of AttentionVisualizationHook, on the batches that it draws from
+            for key in ('drawing', 'drawing_classes'):
+                result.pop(key, None)
         indices = [result.get('sample_idx') for result in results]
         if None not in indices and len(set(indices)) == len(indices):
             results = sorted(results, key=lambda result: result['sample_idx'])

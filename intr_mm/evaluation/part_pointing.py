@@ -1,7 +1,7 @@
 import numpy as np
 from mmpretrain.registry import METRICS
 
-from .pointing_metric import PointingMetric
+from .pointing import PointingMetric
 
 
 @METRICS.register_module()

@@ -6,7 +6,7 @@ from string import Template
 
 import mmengine.fileio
 
-from .explanation import Explanation
+from intr_mm.structures import Explanation
 from .report_encoding import (EncodedExplanation, encode_explanation,
                               json_block, page_part, page_settings)
 

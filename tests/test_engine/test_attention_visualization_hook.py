@@ -208,16 +208,30 @@ def test_same_name_and_another_step_each_epoch(tmp_path):
     assert names == ['attention_val_0_1.png', 'attention_val_0_2.png']
 
 
+def test_draws_from_the_pass_of_the_prediction(tmp_path):
+    """Backbone and decoder run once for each batch, and the maps are those of
+    the predictions that the metrics see."""
+    runner = build(tmp_path)
+    calls = []
+    for part in (runner.model.backbone, runner.model.head.decoder):
+        part.register_forward_hook(lambda *_: calls.append(1))
+    runner.test()
+    assert len(calls) == 2 * len(runner.test_dataloader)
+    assert runner.model.head.test_cfg == {}
+
+
 def test_image_without_true_class(tmp_path):
     runner = build(tmp_path)
     hook = next(
         hook for hook in runner.hooks
         if isinstance(hook, AttentionVisualizationHook))
     runner.model.eval()
-    image = torch.zeros(3, 96, 96, dtype=torch.uint8)
-    sample = DataSample().set_pred_score(torch.eye(12)[3])
     runner.test_loop
-    hook.after_test_iter(runner, 0, dict(inputs=[image]), [sample])
+    image = torch.zeros(3, 96, 96, dtype=torch.uint8)
+    batch = dict(inputs=[image], data_samples=[DataSample()])
+    hook.before_test_iter(runner, 0, batch)
+    outputs = runner.model.test_step(batch)
+    hook.after_test_iter(runner, 0, batch, outputs)
     assert list(pictures(tmp_path)) == ['attention_test_0_0.png']
 
 

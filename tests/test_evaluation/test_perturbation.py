@@ -6,9 +6,8 @@ from mmpretrain.registry import METRICS, MODELS
 from torch import nn
 
 from intr_mm.evaluation import InsertionDeletion, RegionBlanking
-from intr_mm.evaluation.explanation_metric import rank_pixels
-from intr_mm.explainers import CellMaps
-from intr_mm.visualization import CellGeometry
+from intr_mm.evaluation.perturbation import rank_pixels
+from intr_mm.structures import CellGeometry, Explanation
 
 # Distinct, so that the order of the pixels is no matter of ties.
 LOW = torch.linspace(0, .5, 16).view(4, 4).flip(0, 1)
@@ -144,7 +143,7 @@ def test_repetitions_of_several_ranks_are_not_counted():
 def test_equal_pixels_come_in_no_order_of_place():
     maps = np.zeros((1, 20, 20), np.float32)
     maps[0, 10, 10] = 1
-    cells = CellMaps(maps, CellGeometry(1, 0), (20, 20))
+    cells = Explanation(maps, CellGeometry(1, 0), (20, 20))
     rank = rank_pixels(cells, np.random.default_rng(0))[0]
     assert rank[10, 10] == 0
     assert sorted(rank.flatten().tolist()) == list(range(400))

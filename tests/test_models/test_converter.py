@@ -6,7 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 from safetensors.torch import load_file, save_file
 
-from intr_mm.models.utils.infer_model import infer_model_cfg
+from intr_mm.models.infer_model import infer_model_cfg
 from intr_mm.utils import class_queries
 from .golden import FOLDER, GoldenCase
 

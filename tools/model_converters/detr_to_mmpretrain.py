@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
                             report_conversion, save_weights)
-from intr_mm.models.utils import check_complete
+from intr_mm.models.infer_model import check_complete
 from intr_mm.utils import convert_foreign, describe, find_weights
 
 

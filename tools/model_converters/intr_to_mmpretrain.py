@@ -13,7 +13,7 @@ import argparse
 
 from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
                             report_conversion, save_weights)
-from intr_mm.models.utils import check_complete
+from intr_mm.models.infer_model import check_complete
 from intr_mm.utils import (OFFICIAL_INTR, convert_foreign, describe,
                            find_weights, identify)
 

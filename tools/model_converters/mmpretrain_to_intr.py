@@ -11,7 +11,7 @@ import argparse
 
 from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
                             save_weights)
-from intr_mm.models.utils import check_complete
+from intr_mm.models.infer_model import check_complete
 from intr_mm.utils import (TO_OFFICIAL, describe, find_weights, is_our_name,
                            rename)
 
