@@ -35,12 +35,6 @@ class EvenAttention(ModelMetric):
     for Saliency Maps <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
 
     Needs :class:`PrepareMetricsHook`.
-
-    Args:
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'even_attention'``.
     """
 
     default_prefix: str | None = 'even_attention'
@@ -48,10 +42,6 @@ class EvenAttention(ModelMetric):
     @torch.no_grad()
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Predict with even attention.
-
-        Args:
-            data_batch: ``inputs``, the images.
-            data_samples: Predictions, with ``gt_label``.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -65,15 +55,7 @@ class EvenAttention(ModelMetric):
                                  label == int(sample['pred_label'])))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
-        """Average over the images.
-
-        Args:
-            results: Whether each prediction is right, and whether it is that
-                of the model as it is.
-
-        Returns:
-            ``top1`` and ``same``.
-        """
+        """Average over the images."""
         right, same = (100 * sum(values) / len(values)
                        for values in zip(*results))
         return dict(top1=right, same=same)
@@ -156,28 +138,18 @@ class HeadSelection(ModelMetric):
 
     Args:
         order: ``'least'``: heads that do not matter go first, or ``'most'``.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'head_selection'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'head_selection'
 
-    def __init__(self,
-                 order: str = 'least',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, order: str = 'least', **kwargs) -> None:
+        super().__init__(**kwargs)
         _check_order(order, type(self).__name__)
         self.order = order
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Replace the heads of each image.
-
-        Args:
-            data_batch: ``inputs``, the images.
-            data_samples: With ``gt_label``.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -188,14 +160,7 @@ class HeadSelection(ModelMetric):
         self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
-        """Average over the images.
-
-        Args:
-            results: Order and curve of each image.
-
-        Returns:
-            The figures.
-        """
+        """Average over the images."""
         steps, curves = (np.stack(values) for values in zip(*results))
         curve = 100 * expit(curves.astype(np.float64)).mean(0)
         metrics = {f'score_{n}': float(v) for n, v in enumerate(curve)}

@@ -122,13 +122,10 @@ class CalibrationError(BaseMetric):
 
     Args:
         num_bins: Number of bins of equal width.
-        temperature: Temperature at which the scores are judged, as
+        temperature: Temperature at which the scores are evaluated, as
             ``tools/analysis_tools/fit_temperature.py`` finds it. 1 leaves the
             scores as they are.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'calibration'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'calibration'
@@ -136,9 +133,8 @@ class CalibrationError(BaseMetric):
     def __init__(self,
                  num_bins: int = 15,
                  temperature: float = 1.,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
         if num_bins < 1 or temperature <= 0:
             raise ValueError(
                 'CalibrationError needs num_bins >= 1 and temperature > 0, '
@@ -147,25 +143,13 @@ class CalibrationError(BaseMetric):
         self.temperature = temperature
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
-        """Note the scores and the true class of each sample.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions of the model.
-        """
+        """Note the scores and the true class of each sample."""
         for sample in data_samples:
             self.results.append(
                 (sample['pred_score'].float().cpu(), int(sample['gt_label'])))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
-        """Compute the calibration error.
-
-        Args:
-            results: Scores (C, ) and label of all samples.
-
-        Returns:
-            ``ece``, ``confidence`` and ``nll``.
-        """
+        """Compute the calibration error."""
         scores, labels = zip(*results)
         figures = calibration(
             torch.stack(scores), torch.tensor(labels), self.num_bins,

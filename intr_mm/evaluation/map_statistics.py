@@ -65,19 +65,13 @@ class HeadDiversity(BaseMetric):
     Args:
         label: Whose maps: ``'gt'``, the true class, or ``'pred'``, the
             predicted one.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'heads'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'heads'
 
-    def __init__(self,
-                 label: str = 'gt',
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+    def __init__(self, label: str = 'gt', **kwargs) -> None:
+        super().__init__(**kwargs)
         if label not in ('gt', 'pred'):
             raise ValueError(
                 f"HeadDiversity got label={label!r}: use 'gt' or 'pred'.")
@@ -85,10 +79,6 @@ class HeadDiversity(BaseMetric):
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Compare the heads' maps of each sample.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample carries no map of the asked class.
@@ -108,14 +98,7 @@ class HeadDiversity(BaseMetric):
                         js_divergence(maps[first], maps[second]).mean())))
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Average over the samples.
-
-        Args:
-            results: Entropies and divergences of all samples.
-
-        Returns:
-            The figures; all but the numbers of cells are in percent.
-        """
+        """Average over the samples."""
         nats = np.stack([r['entropy'] for r in results])
         most = np.log([[r['num_cells']] for r in results])
         percent, cells = 100 * nats / most, np.exp(nats)
@@ -151,22 +134,12 @@ class ClassDistinctness(BaseMetric):
     The model has to attach the maps of the true and of other classes, by
     ``test_cfg=dict(attention=dict(classes=('gt', 'top5')))``. A class that is
     attached twice counts once.
-
-    Args:
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'. Defaults to 'cpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'distinctness'``.
     """
 
     default_prefix: str | None = 'distinctness'
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Compare the classes' maps of each sample.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample carries no map of the true class, or of no
@@ -193,14 +166,7 @@ class ClassDistinctness(BaseMetric):
                     closest=float(mean_map.min())))
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Average over the samples.
-
-        Args:
-            results: Divergences of all samples, in bits.
-
-        Returns:
-            The figures in percent.
-        """
+        """Average over the samples."""
         return {
             key: 100 * float(np.mean([r[key] for r in results]))
             for key in results[0]

@@ -20,14 +20,7 @@ class OrderedDumpResults(DumpResults):
     """
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Write the predictions.
-
-        Args:
-            results: One for each sample.
-
-        Returns:
-            Empty, there is nothing to report.
-        """
+        """Write the predictions."""
         for result in results:
             # of AttentionVisualizationHook, on the batches that it draws from
             for key in ('drawing', 'drawing_classes'):

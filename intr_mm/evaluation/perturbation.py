@@ -23,20 +23,17 @@ class PerturbationMetric(ModelMetric):
         explainer: Config of the explainer in ``TASK_UTILS``.
         target: Class to explain: ``'pred'``, the predicted, or ``'gt'``, the
             true one.
-        sample_interval: Judge every n-th sample of the data set, by its
+        sample_interval: Take every n-th sample of the data set, by its
             ``sample_idx``.
         batch_size: Number of changed images that pass the model at once.
         interval: Whether to report the bounds of 95 percent bootstrap
             intervals over the images, as ``*_low`` and ``*_high``.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     def __init__(self, explainer: dict, target: str, sample_interval: int,
-                 batch_size: int, interval: bool, collect_device: str,
-                 prefix: str | None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+                 batch_size: int, interval: bool, **kwargs) -> None:
+        super().__init__(**kwargs)
         if target not in ('pred', 'gt'):
             raise ValueError(f'{type(self).__name__} got target={target!r}: '
                              "use 'pred' or 'gt'.")
@@ -47,11 +44,7 @@ class PerturbationMetric(ModelMetric):
         self.interval = interval
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Explain the samples whose turn it is, and judge each.
-
-        Args:
-            data_batch: ``inputs``, the images.
-            data_samples: Predictions of the model.
+        """Explain the samples whose turn it is, and evaluate each.
 
         Raises:
             RuntimeError: If the metric was not prepared.
@@ -63,8 +56,8 @@ class PerturbationMetric(ModelMetric):
         ]
         # One result for each sample, even if empty: by their number, MMEngine
         # tells the repetitions that fill up the batches of several ranks.
-        judged = [{} for _ in data_samples]
-        self.results.extend(judged)
+        evaluated = [{} for _ in data_samples]
+        self.results.extend(evaluated)
         if not asked:
             return
         images = [data_batch['inputs'][i] for i in asked]
@@ -75,8 +68,9 @@ class PerturbationMetric(ModelMetric):
         for i, image, class_, explanation in zip(asked, images, classes,
                                                  explained):
             figures = self.evaluate_image(image.cpu(), class_, explanation)
-            judged[i].update({
-                f'{name}/{key}' if len(names) > 1 else key: value
+            evaluated[i].update({
+                f'{name}/{key}' if len(names) > 1 else key:
+                value
                 for key, values in figures.items()
                 for name, value in zip(names, values)
             })
@@ -87,22 +81,13 @@ class PerturbationMetric(ModelMetric):
         if 'sample_idx' not in sample:
             raise ValueError(
                 f"{type(self).__name__} finds no 'sample_idx' in a sample: "
-                'list it in the meta_keys of PackInputs, or judge all samples '
+                'list it in the meta_keys of PackInputs, or take all samples '
                 'with sample_interval=1.')
         return sample['sample_idx'] % self.sample_interval == 0
 
     def evaluate_image(self, image: Tensor, class_: int,
                        explanation: Explanation) -> dict:
-        """Judge the maps of one image.
-
-        Args:
-            image: The image (3, h, w), not normalised.
-            class_: The class that was explained.
-            explanation: Its maps (M, h, w).
-
-        Returns:
-            For each figure M values, in percent.
-        """
+        """Evaluate the maps of one image."""
         raise NotImplementedError
 
     @torch.no_grad()
@@ -131,14 +116,7 @@ class PerturbationMetric(ModelMetric):
         return mean.flip(0) if preprocessor.to_rgb else mean
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Average over the images.
-
-        Args:
-            results: Figures of each image, empty if it was not judged.
-
-        Returns:
-            The figures, and ``num_images``.
-        """
+        """Average over the images."""
         results = [result for result in results if result]
         metrics = dict(num_images=len(results))
         for key in results[0] if results else ():
@@ -199,14 +177,11 @@ class InsertionDeletion(PerturbationMetric):
         blur: Size and sigma in pixels of the Gaussian.
         target: Class to explain and to watch: ``'pred'``, the predicted, or
             ``'gt'``, the true one.
-        sample_interval: Judge every n-th sample of the data set. 1 means all.
+        sample_interval: Take every n-th sample of the data set.
         batch_size: Number of changed images that pass the model at once.
         interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
             percent bootstrap intervals.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'faithfulness'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'faithfulness'
@@ -221,10 +196,9 @@ class InsertionDeletion(PerturbationMetric):
                  sample_interval: int = 1,
                  batch_size: int = 32,
                  interval: bool = False,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs) -> None:
         super().__init__(explainer, target, sample_interval, batch_size,
-                         interval, collect_device, prefix)
+                         interval, **kwargs)
         for baseline in (deletion_baseline, insertion_baseline):
             if baseline not in ('blank', 'blur'):
                 raise ValueError(f'InsertionDeletion got the baseline '
@@ -285,14 +259,11 @@ class RegionBlanking(PerturbationMetric):
             zero, ``'inpaint'`` continues the surroundings (Telea's method in
             OpenCV).
         seed: Seed of the shifts, which depend on the image besides.
-        sample_interval: Judge every n-th sample of the data set. 1 means all.
+        sample_interval: Take every n-th sample of the data set.
         batch_size: Number of changed images that pass the model at once.
         interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
             percent bootstrap intervals.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'blanking'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'blanking'
@@ -305,10 +276,9 @@ class RegionBlanking(PerturbationMetric):
                  sample_interval: int = 1,
                  batch_size: int = 32,
                  interval: bool = False,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs) -> None:
         super().__init__(explainer, 'pred', sample_interval, batch_size,
-                         interval, collect_device, prefix)
+                         interval, **kwargs)
         if not 0 < fraction < 1:
             raise ValueError('RegionBlanking needs a fraction between 0 and '
                              f'1, got {fraction}.')

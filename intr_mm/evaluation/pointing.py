@@ -46,12 +46,10 @@ class PointingMetric(ModelMetric):
         offset: Pixel of the network input on which the first cell is centred.
         keys: What the regions are made from, which each sample has to carry.
         explainer: Config of the explainer in ``TASK_UTILS`` whose maps are
-            judged. It needs :class:`PrepareMetricsHook`. None means the
+            evaluated. It needs :class:`PrepareMetricsHook`. None means the
             attached attention.
         interval: Whether to report intervals.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     def __init__(self,
@@ -60,9 +58,8 @@ class PointingMetric(ModelMetric):
                  keys: Sequence[str] = (),
                  explainer: dict | None = None,
                  interval: bool = False,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
         if stride is None and explainer is None:
             raise ValueError(
                 f'{type(self).__name__} cannot place the cells of the maps: '
@@ -74,23 +71,11 @@ class PointingMetric(ModelMetric):
         self.interval = interval
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
-        """Draw the regions of one sample.
-
-        Args:
-            sample: The sample with its prediction.
-
-        Returns:
-            For each region a bool mask (H, W), all of one size. They cover
-            what the network saw, at any scale.
-        """
+        """Draw the regions of one sample."""
         raise NotImplementedError
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Reduce each sample to peaks, masses, and what the regions cover.
-
-        Args:
-            data_batch: ``inputs``, the images, for an explainer.
-            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample lacks a key, or the map of its true class.
@@ -165,15 +150,7 @@ class PointingMetric(ModelMetric):
             })
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute hit rates, masses and controls.
-
-        Args:
-            results: What :meth:`process` kept of all samples.
-
-        Returns:
-            The figures in percent. A single image has no shuffled controls:
-            they are NaN.
-        """
+        """Compute hit rates, masses and controls."""
         metrics = {}
         for region in results[0]['hits']:
             area = np.mean([r['area'][region] for r in results])
@@ -232,13 +209,10 @@ class PointingGame(PointingMetric):
         mask_key: Key of the mask (H, W) of the sample. A mask of another size
             than ``img_shape`` is taken to cover the same view.
         telling_key: Key of the sample's telling values of the mask.
-        explainer: Config of the explainer whose maps are judged. None means
+        explainer: Config of the explainer whose maps are evaluated. None means
             the attached attention.
         interval: Whether to report bootstrap intervals.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'pointing'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'pointing'
@@ -250,22 +224,14 @@ class PointingGame(PointingMetric):
                  telling_key: str = 'telling_parts',
                  explainer: dict | None = None,
                  interval: bool = False,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs) -> None:
         super().__init__(stride, offset, (mask_key, telling_key), explainer,
-                         interval, collect_device, prefix)
+                         interval, **kwargs)
         self.mask_key = mask_key
         self.telling_key = telling_key
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
-        """Read the regions off the mask.
-
-        Args:
-            sample: The sample with its prediction.
-
-        Returns:
-            ``bird`` and ``telling``, bool (H, W).
-        """
+        """Read the regions off the mask."""
         mask = np.asarray(sample[self.mask_key])
         return dict(
             bird=mask != 0, telling=np.isin(mask, sample[self.telling_key]))

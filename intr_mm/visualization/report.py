@@ -46,11 +46,7 @@ class HTMLReport:
         return len(self._encoded)
 
     def add(self, explanation: Explanation) -> None:
-        """Add an image; only its compact form is kept.
-
-        Args:
-            explanation: Image, scores and maps.
-        """
+        """Add an image; only its compact form is kept."""
         self.add_encoded(
             encode_explanation(explanation, self.image_size, self.quality))
 
