@@ -152,7 +152,7 @@ class ExplanationServer(ThreadingHTTPServer):
         """
         depth = self.inferencer.model.head.num_layers
         classes = [f'top{min(5, self.num_classes)}', *extra]
-        # One after the other, as each takes all cores and much memory.
+        # One after the other, as each takes all cores and much RAM.
         with self._lock:
             image = decode_image(data, self.max_pixels)
             explanation, = self.inferencer.explain(

@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Fit the temperature at which a model's scores say how often it is right.
 
-The temperature is fitted to one split, and measured on it and on images that it was
-not fitted to: on the test split if the one of validation was fitted, and
-where there is no other split, by a fit to one half and a look at the other.
+The temperature is fitted to one split, and measured on it and on images that
+it was not fitted to: on the test split if the one of validation was fitted,
+and where there is no other split, by a fit to one half and a look at the
+other.
 """
 import argparse
 import os
