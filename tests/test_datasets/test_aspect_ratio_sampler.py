@@ -13,7 +13,8 @@ from mmpretrain.registry import DATA_SAMPLERS, METRICS, TRANSFORMS
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from intr_mm.datasets.samplers import AspectRatioSampler, image_size
+from intr_mm.datasets.aspect_ratio_sampler import (AspectRatioSampler,
+                                                   image_size)
 from tests.tiny import build_runner, write_images
 
 # height, width; ratios 2, 1/2, 1, 1/2, 2, 1, 1/2
