@@ -1,4 +1,4 @@
-"""Damaged files are noticed; faster decoders give the same pixels, or fewer."""
+"""Damaged files are noticed; faster decoders give mmcv's pixels."""
 import io
 import logging
 
