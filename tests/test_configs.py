@@ -90,9 +90,12 @@ def test_data_set_config(name, tmp_path):
         dataset = DATASETS.build(
             dict(loader.dataset, data_root=str(tmp_path), lazy_init=True))
         classes = dataset.metainfo.get('classes')
-        assert isinstance(
-            dataset,
-            CustomDataset) or len(classes) == cfg.model.head.num_classes
+        if isinstance(dataset, CustomDataset):
+            # Nothing but the folders tells training from validation images.
+            folder = 'train' if loader is cfg.train_dataloader else 'val'
+            assert loader.dataset.data_prefix == folder
+        else:
+            assert len(classes) == cfg.model.head.num_classes
 
 
 def stock_checkpoint(config, path):

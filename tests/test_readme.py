@@ -1,15 +1,13 @@
 """What the README says to type can be typed."""
 import re
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from mmpretrain.registry import HOOKS
 
 from intr_mm.engine.hooks import AttentionVisualizationHook
-from .test_apis.random_demo import CONFIG, write_birds, write_checkpoint
+from .tiny import DEMO, ROOT, save_demo, write_birds
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
 
 
@@ -39,9 +37,9 @@ def test_inferencer_runs(tmp_path):
     *_, inferencer = blocks('python')
     write_birds(tmp_path, (40, 60))
     for name, path in {
-            'configs/intr_demo.py': CONFIG,
+            'configs/intr_demo.py': DEMO,
             'work_dirs/intr_demo/epoch_4.pth':
-            write_checkpoint(tmp_path / 'drawn.pth'),
+            save_demo(tmp_path / 'drawn.pth'),
             'bird.jpg': str(tmp_path / 'bird_0.png')
     }.items():
         assert f"'{name}'" in inferencer
@@ -72,12 +70,15 @@ def test_files_exist(path):
 
 def test_package_map():
     text = README.split('## Map of the package')[1].split('```')[1]
-    for line in text.splitlines():
-        for path in line[:45].split():
-            assert (ROOT / path).exists(), path
+    paths = [path for line in text.splitlines() for path in line[:45].split()]
+    assert any(path.startswith('intr_mm/') for path in paths)
+    for path in paths:
+        assert (ROOT / path).exists(), path
 
 
 def test_make_targets_exist():
     makefile = (ROOT / 'Makefile').read_text()
-    for target in re.findall(r'^make (\w+)', README, re.M):
+    targets = re.findall(r'^make (\w+)', README, re.M)
+    assert 'demo' in targets
+    for target in targets:
         assert re.search(rf'^{target}:', makefile, re.M)
