@@ -1,6 +1,16 @@
+import pytest
 import torch
 
 import intr_mm  # noqa: F401, registers the parts that tests build by name
+from .tiny import write_images
+
+
+@pytest.fixture(scope='session')
+def images(tmp_path_factory):
+    """Folder of the images that ``tests/data/tiny_intr.py`` trains on."""
+    root = tmp_path_factory.mktemp('images')
+    write_images(root)
+    return root
 
 
 def pytest_terminal_summary(terminalreporter):

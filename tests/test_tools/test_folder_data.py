@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from .test_tools import ROOT, run, tool
+from .conftest import ROOT, run, tool
 
 CONFIG = ROOT / 'configs' / 'intr_folder.py'
 NAMES = tuple(f'species {i:02d}' for i in range(17))
