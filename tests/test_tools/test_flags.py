@@ -8,7 +8,7 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from intr_mm.engine import bf16_optim_wrapper
+from intr_mm import command_line
 from ..tiny import CONFIG
 
 OURS = Path(__file__).parents[2] / 'tools'
@@ -99,8 +99,7 @@ def test_missing_data_ends_in_one_sentence(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_amp_on_cpu(monkeypatch, supported):
-    monkeypatch.setattr(bf16_optim_wrapper, '_cpu_has_bfloat16',
-                        lambda: supported)
+    monkeypatch.setattr(command_line, '_cpu_has_bfloat16', lambda: supported)
     cfg = merged_config(
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
     wrapper = cfg['optim_wrapper'].get('type')

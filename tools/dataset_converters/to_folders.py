@@ -35,8 +35,8 @@ from typing import NamedTuple
 from mmpretrain.datasets import (CUB, CustomDataset, FGVCAircraft,
                                  OxfordIIITPet, StanfordCars)
 
+from intr_mm.checkpoints import AtomicLocalBackend
 from intr_mm.datasets import StanfordDogs
-from intr_mm.engine import AtomicLocalBackend
 
 
 class Source(NamedTuple):
