@@ -51,7 +51,7 @@ def test_data_root_reaches_wrapped_datasets_that_had_the_old_one():
 def test_data_root_that_reaches_nothing_is_refused(old):
     cfg = Config(dict(old, train_dataloader=dict(dataset=dataset('other'))))
     move_data_root(cfg, None)
-    with pytest.raises(ValueError, match="data_root='new' reaches no dataset"):
+    with pytest.raises(ValueError, match="data_root='new'"):
         move_data_root(cfg, 'new')
 
 
@@ -88,7 +88,8 @@ def test_a_number_in_the_config_stays(images):
 def test_data_without_class_names_are_refused(images):
     cfg = tiny(images, num_classes=None)
     cfg.train_dataloader.dataset.with_label = False
-    with pytest.raises(ValueError, match='set `--cfg-options model.head.num'):
+    with pytest.raises(
+            ValueError, match=r'--cfg-options model\.head\.num_classes'):
         fill_num_classes(cfg, 'train_dataloader')
 
 
@@ -99,8 +100,7 @@ def config(data_root, **kwargs):
 
 
 def test_missing_folder(tmp_path):
-    message = (rf"Data folder '{tmp_path}/train' of train_dataloader does not "
-               'exist: .*train_dataloader.dataset.data_root=')
+    message = rf"{tmp_path}/train'.* not exist.*train_dataloader\.dataset\."
     with pytest.raises(FileNotFoundError, match=message):
         check_data_folders(config(tmp_path), 'train_dataloader')
 
@@ -112,7 +112,7 @@ def test_empty_folder_inside_wrappers(tmp_path):
         '',
         type='ConcatDataset',
         datasets=[dict(type='RepeatDataset', times=2, dataset=inner)])
-    with pytest.raises(FileNotFoundError, match="train' .* is empty"):
+    with pytest.raises(FileNotFoundError, match="train'.* empty"):
         check_data_folders(cfg, 'train_dataloader')
     (tmp_path / 'train' / 'class_a').mkdir()
     check_data_folders(cfg, 'train_dataloader')
@@ -121,7 +121,7 @@ def test_empty_folder_inside_wrappers(tmp_path):
 def test_cub_in_its_own_format():
     cfg = config('no/such', type='mmpretrain.CUB')
     cfg.train_dataloader.dataset.pop('data_prefix')
-    with pytest.raises(FileNotFoundError, match="no/such' of"):
+    with pytest.raises(FileNotFoundError, match="no/such'"):
         check_data_folders(cfg, 'train_dataloader')
 
 

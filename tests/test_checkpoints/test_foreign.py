@@ -170,7 +170,7 @@ def test_models_without_class_queries_take_none(images, tmp_path, logged):
             images,
             tmp_path,
             model=model,
-            default_hooks__visualization=None)
+            default_hooks__visualization__enable=False)
     assert logged == []
 
 

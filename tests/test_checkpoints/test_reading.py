@@ -59,7 +59,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, zipped):
         dict(state_dict={}, meta=Intruder(tmp_path / 'proof')),
         path,
         _use_new_zipfile_serialization=zipped)
-    with pytest.raises(RuntimeError, match="stranger.pth' was not loaded"):
+    with pytest.raises(RuntimeError, match=r'stranger\.pth.* code'):
         CheckpointLoader.load_checkpoint(path, 'cpu')
     assert not (tmp_path / 'proof').exists()
 
@@ -80,7 +80,7 @@ def test_getattr_is_not_open_to_checkpoints(tmp_path):
 def test_file_without_names_is_named(tmp_path):
     path = str(tmp_path / 'tensors.pth')
     torch.save([torch.zeros(2)], path)
-    with pytest.raises(RuntimeError, match="tensors.pth' holds a list"):
+    with pytest.raises(RuntimeError, match=r'tensors\.pth.* list'):
         load_weights(path)
 
 
@@ -114,7 +114,7 @@ def test_url_is_loaded_as_safely(tmp_path, monkeypatch):
     try:
         loaded = CheckpointLoader.load_checkpoint(f'{url}/good.pth', 'cpu')
         assert loaded['weight'].tolist() == [0, 1, 2]
-        with pytest.raises(RuntimeError, match="evil.pth' was not loaded"):
+        with pytest.raises(RuntimeError, match=r'evil\.pth.* code'):
             CheckpointLoader.load_checkpoint(f'{url}/evil.pth', 'cpu')
     finally:
         server.shutdown()
@@ -127,7 +127,7 @@ def test_safetensors_are_known_by_their_content(tmp_path):
     loaded = CheckpointLoader.load_checkpoint(str(path), 'cpu')
     assert loaded['weight'].tolist() == [0, 1, 2]
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(RuntimeError, match='weights.pth.* cannot be read'):
+    with pytest.raises(RuntimeError, match=r'weights\.pth.* read'):
         load_weights(str(path))
 
 
@@ -143,7 +143,7 @@ def test_urls_of_one_name_do_not_meet_in_the_cache(url, path):
 
 def test_unreachable_url_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    with pytest.raises(RuntimeError, match="127.0.0.1:9/x.pth' cannot be fe"):
+    with pytest.raises(RuntimeError, match=r'127\.0\.0\.1:9/x\.pth.*fetched'):
         CheckpointLoader.load_checkpoint('http://127.0.0.1:9/x.pth', 'cpu')
 
 

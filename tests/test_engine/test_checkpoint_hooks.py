@@ -81,24 +81,19 @@ def fail(runner, mode, match):
 def test_class_count(images, tmp_path, checkpoint):
     runner = build_runner(
         images, tmp_path, load_from=checkpoint, model__head__num_classes=4)
-    fail(
-        runner, 'test', "epoch_1.pth' was trained on 3 classes but "
-        'model.head.num_classes is 4')
+    fail(runner, 'test', r'epoch_1\.pth.* 3 classes .*num_classes is 4')
 
 
 def test_other_depth_and_shape(images, tmp_path, checkpoint):
     runner = build_runner(
         images, tmp_path, load_from=checkpoint, model__head__num_layers=2)
-    fail(
-        runner, 'test', "epoch_1.pth' does not fit the model "
-        r'\(Missing key.*head.decoder.layers.1')
+    fail(runner, 'test', r'epoch_1\.pth.*Missing key.*decoder\.layers\.1')
     path = str(tmp_path / 'weights.pth')
     state_dict = torch.load(checkpoint, weights_only=False)['state_dict']
     torch.save(dict(state_dict=state_dict), path)
     runner = build_runner(
         images, tmp_path, load_from=path, model__head__num_classes=4)
-    fail(runner, 'test',
-         r"weights.pth' does not fit the model \(size mismatch for head")
+    fail(runner, 'test', r'weights\.pth.*size mismatch for head')
 
 
 def test_file_of_another_kind(images, tmp_path):
@@ -107,7 +102,7 @@ def test_file_of_another_kind(images, tmp_path):
     for mode in ('train', 'test'):
         fail(
             build_runner(images, tmp_path, load_from=path), mode,
-            "other.pth' shares no weight with the model")
+            r'other\.pth.* no weight')
 
 
 def test_resume_needs_a_training_state(images, tmp_path, checkpoint):
@@ -115,7 +110,7 @@ def test_resume_needs_a_training_state(images, tmp_path, checkpoint):
     state_dict = torch.load(checkpoint, weights_only=False)['state_dict']
     torch.save(dict(state_dict=state_dict), path)
     runner = build_runner(images, tmp_path, load_from=path, resume=True)
-    fail(runner, 'train', "weights.pth' holds weights but no training state")
+    fail(runner, 'train', r'weights\.pth.* no training state')
 
 
 def test_fine_tuning_to_other_classes_is_allowed(images, tmp_path, checkpoint):

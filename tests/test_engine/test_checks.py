@@ -8,8 +8,7 @@ from ..tiny import build_runner
 @pytest.mark.parametrize('mode', ['train', 'test'])
 def test_class_count(images, tmp_path, mode):
     runner = build_runner(images, tmp_path, model__head__num_classes=4)
-    message = (f'The dataset of {mode}_dataloader has 3 classes but '
-               'model.head.num_classes is 4: ')
+    message = f'{mode}_dataloader.* 3 classes .*num_classes is 4'
     with pytest.raises(ValueError, match=message):
         getattr(runner, mode)()
 
@@ -24,7 +23,7 @@ def test_class_count_of_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    with pytest.raises(ValueError, match='val_dataloader has 2 classes'):
+    with pytest.raises(ValueError, match='val_dataloader.* 2 classes'):
         runner.train()
 
 
@@ -36,7 +35,7 @@ def test_other_classes_in_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    message = "Class 'class_2' of train_dataloader is 'gull' in val_dataloader"
+    message = "'class_2'.* train_dataloader .*'gull'.* val_dataloader"
     with pytest.raises(ValueError, match=message):
         runner.train()
 
@@ -49,7 +48,7 @@ def test_label_out_of_range(images, tmp_path, label):
         images,
         tmp_path / 'work',
         train_dataloader__dataset__ann_file=str(annotations))
-    message = f"Label {label} of '.*class_1/3.jpg' in train_dataloader"
+    message = rf'{label} .*class_1/3\.jpg.* train_dataloader'
     with pytest.raises(ValueError, match=message):
         runner.train()
 
@@ -76,19 +75,19 @@ def train_spoilt(images, work_dir, stage):
     for weight in torch.load(last, weights_only=False)['state_dict'].values():
         assert torch.isfinite(weight).all()
     message = str(error.value)
-    assert f"go on from '{last}' with --resume" in message
+    assert last in message and '--resume' in message
     return message
 
 
 def test_loss_that_is_not_finite(images, tmp_path):
     message = train_spoilt(images, tmp_path, 'before_train_iter')
-    assert message.startswith('Loss is nan in iteration 10 (epoch 2) for the '
-                              f'images {images}/train/class_')
+    for part in ('Loss is nan', 'iteration 10 ', 'epoch 2', f'{images}/train'):
+        assert part in message
     # the last batch of 18 images by fours
     assert message.count('.jpg') == 2
 
 
 def test_weights_spoilt_behind_a_finite_loss(images, tmp_path):
     message = train_spoilt(images, tmp_path, 'after_train_iter')
-    assert message.startswith("Weight 'head.presence_vector.weight' is not "
-                              'finite')
+    assert message.startswith('Weight')
+    assert "'head.presence_vector.weight'" in message
