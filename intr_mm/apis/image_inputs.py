@@ -15,8 +15,8 @@ from mmengine.dataset import Compose
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
+from intr_mm.command_line import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
-from intr_mm.engine.data_folders import leaf_datasets
 
 # Those of mmpretrain's CustomDataset, and their usual relatives.
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',

@@ -1,13 +1,12 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.logging import print_log
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from intr_mm.utils import adapt_foreign
+from intr_mm.checkpoints import adapt_foreign
 from .base_head import BaseExplainingHead
 from .encoder import INTREncoder
 from .utils import make_padding_mask
@@ -25,7 +24,7 @@ class INTRClassifier(ImageClassifier):
     of different sizes in one batch: the sizes that
     :class:`INTRDataPreprocessor` records become the padding mask of neck and
     head. Weights of DETR and of the official INTR code are renamed when they
-    are loaded, see :func:`intr_mm.utils.adapt_foreign`.
+    are loaded, see :func:`intr_mm.checkpoints.adapt_foreign`.
 
     Args:
         backbone: Config of the backbone.
@@ -69,7 +68,7 @@ class INTRClassifier(ImageClassifier):
         as by ``get_model(..., pretrained=...)``."""
         foreign = None if prefix else adapt_foreign(state_dict, self)
         if foreign is not None:
-            print_log(str(foreign), logger='current')
+            foreign.log()
             state_dict.clear()
             state_dict.update(foreign.state_dict)
 

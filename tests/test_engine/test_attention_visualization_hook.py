@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
-from intr_mm.engine.cpu_distributed import let_gloo_finish
+from intr_mm.command_line import let_gloo_finish
 from intr_mm.engine.hooks import AttentionVisualizationHook
 
 BACKBONE = dict(

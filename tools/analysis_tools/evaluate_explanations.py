@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  merge_options, setup_cpu_distributed)
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 

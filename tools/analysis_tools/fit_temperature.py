@@ -15,8 +15,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  merge_options, setup_cpu_distributed)
 from intr_mm.evaluation import calibration, fit_temperature
 
 

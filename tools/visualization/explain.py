@@ -15,8 +15,8 @@ from mmpretrain.utils import track
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import list_images, unique_stems
-from intr_mm.engine.data_folders import check_data_folders, leaf_datasets
-from intr_mm.engine.data_options import fill_num_classes, merge_options
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  leaf_datasets, merge_options)
 from intr_mm.structures import Explanation
 from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
 

@@ -6,9 +6,8 @@ import torch
 from mmpretrain.registry import MODELS
 from safetensors.torch import load_file, save_file
 
-from intr_mm.models.infer_model import infer_model_cfg
-from intr_mm.utils import class_queries
-from .golden import FOLDER, GoldenCase
+from intr_mm.checkpoints import class_queries, infer_model_cfg
+from ..golden import FOLDER, GoldenCase
 
 TOOLS = 'tools/model_converters/'
 

@@ -20,11 +20,7 @@ class EpochSeedHook(Hook):
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed this process and the workers to come.
-
-        Args:
-            runner: The runner of the training process.
-        """
+        """Seed this process and the workers to come."""
         # neighbouring seeds would give worker 1 of an epoch what worker 0
         # has in the next
         sequence = np.random.SeedSequence((runner.seed, runner.epoch))

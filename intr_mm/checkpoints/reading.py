@@ -1,8 +1,11 @@
-"""Load checkpoint files without running code that they bring along.
+"""Read checkpoint files without running code that they bring along.
 
-Importing this module replaces MMEngine's loaders for local files and URLs,
-because MMEngine unpickles everything on older PyTorch and, in the onedl
-builds, falls back to doing so where the safe way fails.
+Importing this module replaces MMEngine's loaders for local files and URLs, of
+the whole process. MMEngine unpickles them, and its onedl builds fall back to
+``weights_only=False`` where the safe way fails, so a file from a stranger can
+run any code. Set ``INTR_MM_SAFE_LOADERS=0`` in the environment to leave
+MMEngine's loaders as they are, for files that you trust and that hold other
+objects than tensors, plain data and what MMEngine itself saves.
 """
 import argparse
 import os
@@ -88,7 +91,7 @@ def load_weights(filename: str, map_location=None) -> dict:
 
     Args:
         filename: Path of the file.
-        map_location: Same as :func:`torch.load`. Defaults to None.
+        map_location: As of :func:`torch.load`.
 
     Returns:
         What the file holds.
@@ -144,7 +147,6 @@ def _load(filename: str, map_location) -> object:
             'write it again.') from None
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
 def load_from_local(filename: str, map_location=None) -> dict:
     """Load a checkpoint from a path, see :func:`load_weights`."""
     filename = osp.expanduser(filename)
@@ -154,7 +156,6 @@ def load_from_local(filename: str, map_location=None) -> dict:
     return load_weights(filename, map_location)
 
 
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location=None) -> dict:
     """Load a checkpoint from a URL, see :func:`load_weights`.
 
@@ -188,3 +189,9 @@ def _cached(url: str) -> str:
         path = osp.normpath(parts.path).lstrip('/')
         name = osp.join(parts.netloc.replace(':', '_'), path)
     return osp.join(torch.hub.get_dir(), 'checkpoints', name)
+
+
+if os.environ.get('INTR_MM_SAFE_LOADERS') != '0':
+    for prefixes, loader in (('', load_from_local), (('http://', 'https://'),
+                                                     load_from_http)):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)

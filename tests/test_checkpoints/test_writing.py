@@ -5,7 +5,7 @@ import signal
 import torch
 from mmengine.runner import save_checkpoint
 
-from intr_mm.engine import AtomicLocalBackend
+from intr_mm.checkpoints import AtomicLocalBackend
 
 
 def _in_killed_process(write) -> int:

@@ -1,7 +1,8 @@
 from numbers import Integral
 
+import torch
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
@@ -19,9 +20,6 @@ class DatasetCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check the training set, and the validation set if there is one.
-
-        Args:
-            runner: The runner of the training process.
 
         Raises:
             ValueError: Classes or labels do not fit the head or each other.
@@ -41,9 +39,6 @@ class DatasetCheckHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Check the test set.
-
-        Args:
-            runner: The runner of the testing process.
 
         Raises:
             ValueError: Classes or labels do not fit the head.
@@ -75,6 +70,57 @@ class DatasetCheckHook(Hook):
                     f"Label {label} of '{image}' in {field} is outside "
                     f'0..{num_classes - 1}: correct the annotations or '
                     'model.head.num_classes.')
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stop at the first loss that is infinite or NaN.
+
+    The error names the iteration and the images of the batch. No checkpoint
+    is written with weights that are not finite, so the last one is good.
+    """
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Check the loss.
+
+        Raises:
+            FloatingPointError: The loss is infinite or NaN.
+        """
+        loss = outputs['loss'].detach()
+        if not torch.isfinite(loss):
+            images = ', '.join(
+                str(
+                    sample.get('img_path',
+                               f"sample {sample.get('sample_idx')}"))
+                for sample in data_batch['data_samples'])
+            raise FloatingPointError(
+                f'Loss is {loss.item()} in iteration {runner.iter + 1} (epoch '
+                f'{runner.epoch + 1}) for the images {images}: look at them '
+                f'or lower the learning rate, {self._way_on(runner)}.')
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check the weights, which a finite loss may have spoilt all the same.
+
+        Raises:
+            FloatingPointError: A weight is infinite or NaN.
+        """
+        for name, param in unwrap_model(runner.model).named_parameters():
+            if not torch.isfinite(param).all():
+                raise FloatingPointError(
+                    f"Weight '{name}' is not finite after iteration "
+                    f'{runner.iter}, so no checkpoint is written: lower the '
+                    f'learning rate, {self._way_on(runner)}.')
+
+    @staticmethod
+    def _way_on(runner: Runner) -> str:
+        last = find_latest_checkpoint(runner.work_dir)
+        if last is None:
+            return 'and start again, as there is no checkpoint yet'
+        return f"and go on from '{last}' with --resume"
 
 
 def _classes(dataset: Dataset) -> tuple | None:

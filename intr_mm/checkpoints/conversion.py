@@ -1,10 +1,18 @@
-"""Start an INTR from checkpoints of DETR and of the official INTR code."""
+"""Start an INTR from checkpoints of DETR and of the official INTR code.
+
+Converted weights are those of an ``INTRClassifier`` on a ResNet, which can be
+inferred from them and tells whether they are complete.
+"""
+import logging
 from dataclasses import dataclass
 
 import torch
+from mmengine.logging import print_log
+from mmpretrain.models.backbones import ResNet
+from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from .checkpoint_formats import convert_names, find_weights, identify
+from .formats import convert_names, find_weights, identify
 
 
 @dataclass
@@ -26,6 +34,13 @@ class ForeignWeights:
         return (f'{self.kind}: took {len(self.state_dict)} tensors; dropped '
                 f'{", ".join(self.dropped) or "none"}; initialised '
                 f'{", ".join(self.fresh) or "none"}.')
+
+    def log(self) -> None:
+        """Log it, as a warning where more than the presence vector is fresh,
+        such as a backbone that DETR does not have."""
+        whole = all(name.startswith('head.presence') for name in self.fresh)
+        print_log(
+            str(self), 'current', logging.INFO if whole else logging.WARNING)
 
 
 def class_queries(object_queries: Tensor,
@@ -93,21 +108,16 @@ def convert_foreign(checkpoint: dict,
     return ForeignWeights(checkpoint_format.name, state_dict, dropped, fresh)
 
 
-def adapt_foreign(checkpoint: dict,
-                  model: nn.Module,
-                  noise_frac: float = 0.1,
-                  seed: int = 0) -> ForeignWeights | None:
+def adapt_foreign(checkpoint: dict, model: nn.Module) -> ForeignWeights | None:
     """Convert a foreign checkpoint for a model, whatever its backbone is.
 
     Args:
         checkpoint: Content of the file.
-        model: Classifier with an ``INTRHead``.
-        noise_frac: See :func:`class_queries`.
-        seed: See :func:`class_queries`.
+        model: Classifier.
 
     Returns:
         What fits the model of DETR's weights, all of an official INTR's. None
-        if the checkpoint is of neither.
+        if the checkpoint is of neither, or the model has no class queries.
 
     Raises:
         ValueError: If a tensor has no place in INTR, as in relatives of DETR.
@@ -115,8 +125,7 @@ def adapt_foreign(checkpoint: dict,
     own = model.state_dict()
     if 'head.query_embed.weight' not in own:
         return None
-    foreign = convert_foreign(checkpoint, len(own['head.query_embed.weight']),
-                              noise_frac, seed)
+    foreign = convert_foreign(checkpoint, len(own['head.query_embed.weight']))
     if foreign is None:
         return None
     fits = {
@@ -136,3 +145,84 @@ def adapt_foreign(checkpoint: dict,
         if name not in fits and not name.endswith('num_batches_tracked')
     ]
     return foreign
+
+
+def infer_model_cfg(state_dict: dict[str, Tensor]) -> dict:
+    """Config of the ``INTRClassifier`` on a ResNet that weights belong to.
+
+    The number of attention heads and dilation leave no trace in weights;
+    they are those of INTR-R50.
+
+    Args:
+        state_dict: Weights under our names.
+
+    Returns:
+        Config of the model.
+
+    Raises:
+        ValueError: If no ResNet has such blocks, or tensors are lacking that
+            tell the dimensions.
+    """
+
+    def count(prefix: str) -> int:
+        depth = prefix.count('.')
+        return len({
+            name.split('.')[depth]
+            for name in state_dict if name.startswith(prefix)
+        })
+
+    blocks = tuple(count(f'backbone.layer{i}.') for i in range(1, 5))
+    is_bottleneck = 'backbone.layer1.0.conv3.weight' in state_dict
+    depths = [
+        depth for depth, (_, stages) in ResNet.arch_settings.items()
+        if tuple(stages) == blocks and (depth >= 50) == is_bottleneck
+    ]
+    if not depths:
+        raise ValueError(f'its backbone has {blocks} blocks, which no ResNet '
+                         'has, so tensors are lacking')
+    try:
+        embed_dims, in_channels = state_dict[
+            'neck.input_proj.weight'].shape[:2]
+        ffn = len(state_dict['head.decoder.layers.0.ffn.layers.0.0.bias'])
+        num_classes = len(state_dict['head.query_embed.weight'])
+    except KeyError as error:
+        raise ValueError(f'it lacks {error}') from None
+    dims = dict(embed_dims=embed_dims, feedforward_channels=ffn)
+    return dict(
+        type='INTRClassifier',
+        backbone=dict(type='TorchvisionResNet', depth=depths[0]),
+        neck=dict(
+            type='INTREncoder',
+            in_channels=in_channels,
+            num_layers=count('neck.encoder.layers.'),
+            **dims),
+        head=dict(
+            type='INTRHead',
+            num_classes=num_classes,
+            num_layers=count('head.decoder.layers.'),
+            **dims))
+
+
+def check_complete(state_dict: dict[str, Tensor]) -> None:
+    """Check that weights are all that their model has.
+
+    Args:
+        state_dict: Weights under our names.
+
+    Raises:
+        ValueError: If a tensor is lacking, left over or of another shape.
+    """
+    own = MODELS.build(infer_model_cfg(state_dict)).state_dict()
+    for name, tensor in own.items():
+        if name not in state_dict:
+            # DETR's frozen normalisation layers do not count batches
+            if not name.endswith('num_batches_tracked'):
+                raise ValueError(f"it lacks '{name}'")
+        elif state_dict[name].shape != tensor.shape:
+            raise ValueError(
+                f"'{name}' has the shape {tuple(state_dict[name].shape)} "
+                f'instead of {tuple(tensor.shape)}')
+    unknown = state_dict.keys() - own.keys()
+    if unknown:
+        raise ValueError(
+            f"it holds '{min(unknown)}', which has no place in INTR")

@@ -1,15 +1,45 @@
-"""What the tools in ``tools/model_converters`` share."""
+"""Write files whole or not at all, and what the tools in
+``tools/model_converters`` share."""
+import os
+import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.fileio import put
+from mmengine.fileio import LocalBackend, put, register_backend
 from mmengine.runner import CheckpointLoader, save_checkpoint
+from mmengine.utils import mkdir_or_exist
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from intr_mm.utils import ForeignWeights
+from .conversion import ForeignWeights
 
-_WHOLE_OR_NOT_AT_ALL = dict(backend='AtomicLocalBackend')
+
+@register_backend('AtomicLocalBackend')
+class AtomicLocalBackend(LocalBackend):
+    """Local files that are written whole or not at all.
+
+    The content goes to a file beside the target, which replaces the target
+    in one step when everything is on the disk. A process killed meanwhile
+    leaves the old target as it was.
+    """
+
+    def put(self, obj: bytes, filepath: str) -> None:
+        """Write bytes to a file."""
+        filepath = os.fspath(filepath)
+        mkdir_or_exist(osp.dirname(filepath))
+        part = f'{filepath}.part'
+        with open(part, 'wb') as f:
+            f.write(obj)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(part, filepath)
+
+    def put_text(self,
+                 obj: str,
+                 filepath: str,
+                 encoding: str = 'utf-8') -> None:
+        """Write text to a file."""
+        self.put(obj.encode(encoding), filepath)
 
 
 def save_weights(state_dict: dict[str, Tensor],
@@ -23,16 +53,15 @@ def save_weights(state_dict: dict[str, Tensor],
             file, else one of PyTorch.
         key: Where a file of PyTorch holds the weights.
     """
+    backend_args = dict(backend='AtomicLocalBackend')
     if filename.endswith('.safetensors'):
         content = to_safetensors({
             name: tensor.contiguous()
             for name, tensor in state_dict.items()
         })
-        put(content, filename, backend_args=_WHOLE_OR_NOT_AT_ALL)
+        put(content, filename, backend_args=backend_args)
     else:
-        save_checkpoint({key: state_dict},
-                        filename,
-                        backend_args=_WHOLE_OR_NOT_AT_ALL)
+        save_checkpoint({key: state_dict}, filename, backend_args=backend_args)
 
 
 def read_checkpoint(src: str) -> dict:
@@ -45,7 +74,7 @@ def read_checkpoint(src: str) -> dict:
         Content of the file.
 
     Raises:
-        SystemExit: If it cannot be read, in one sentence.
+        SystemExit: It cannot be read.
     """
     try:
         return CheckpointLoader.load_checkpoint(src, 'cpu')
@@ -62,7 +91,7 @@ def refuse_in_one_sentence(src: str) -> Iterator[None]:
         src: The file that is converted.
 
     Raises:
-        SystemExit: If the file is not what it should be, in one sentence.
+        SystemExit: The file is not what it should be.
     """
     try:
         yield

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import ConfigDict
 from mmpretrain.registry import MODELS
 
-FOLDER = Path(__file__).parents[1] / 'data' / 'golden'
+FOLDER = Path(__file__).parent / 'data' / 'golden'
 
 
 def draw(seed: int, name: str, shape: list) -> np.ndarray:
