@@ -34,6 +34,7 @@ for line in open('/proc/self/smaps_rollup'):
     return float(result.stdout.split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.2'),
     reason='PyTorch 2.1 takes no huge pages')
@@ -48,6 +49,7 @@ def test_tensors_lie_in_huge_pages_unless_refused():
     assert with_pages >= refused + 60
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), 'mallopt'), reason='needs glibc')
 def test_freed_memory_is_kept_unless_refused():
