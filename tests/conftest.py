@@ -50,16 +50,16 @@ def pytest_runtest_makereport(item):
 
 def pytest_terminal_summary(terminalreporter):
     """Say how many browser tests ran, and what tests measured."""
-    in_browser = [
-        len([
-            report for report in terminalreporter.getreports(outcome)
-            if 'browser' in report.keywords
-        ]) for outcome in ('passed', 'failed', 'error', 'skipped')
-    ]
-    if any(in_browser):
-        *ran, skipped = in_browser
+    in_browser = {
+        outcome:
+        sum('browser' in report.keywords
+            for report in terminalreporter.getreports(outcome))
+        for outcome in ('passed', 'failed', 'error', 'skipped')
+    }
+    if any(in_browser.values()):
+        ran = in_browser['passed'] + in_browser['failed']
         terminalreporter.section('browser tests')
-        terminalreporter.write_line(f'{sum(ran)} ran, {skipped} were skipped')
+        terminalreporter.write_line(f'{ran} of {sum(in_browser.values())} ran')
 
     properties = [
         item for report in terminalreporter.getreports('passed')

@@ -48,6 +48,7 @@ def test_every_config_has_an_entry():
     }
 
 
+@pytest.mark.slow
 def test_figures_are_up_to_date(run_tool):
     run_tool('analysis_tools/update_metafile.py', '--check')
 

@@ -254,6 +254,7 @@ def worker(rank, work_dir):
     let_gloo_finish()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason='the processes work on the CPU')
 def test_two_processes_write_the_same_once(written, tmp_path):

@@ -20,6 +20,7 @@ def blue(path):
     return (abs(cv2.imread(str(path)) - np.array([180., 119, 31])) < 9).all(-1)
 
 
+@pytest.mark.slow
 def test_one_table_of_all_columns(tmp_path):
     checkpoint = save_demo(tmp_path / 'drawn.pth')
     out = tmp_path / 'out'

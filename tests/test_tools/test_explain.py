@@ -40,6 +40,7 @@ def height(path):
     return cv2.imread(str(path)).shape[0]
 
 
+@pytest.mark.slow
 def test_test_images_of_a_class(checkpoint, tmp_path):
     """All that the tool draws, in a process of its own."""
     out = tmp_path / 'out'

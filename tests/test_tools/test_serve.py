@@ -232,6 +232,7 @@ def test_another_class_in_a_browser(checkpoint, server, tmp_path, monkeypatch):
         assert console_errors(driver) == []
 
 
+@pytest.mark.slow
 def test_command_line(checkpoint):
     process = subprocess.Popen(
         [sys.executable, ROOT / 'tools/serve.py', CONFIG, checkpoint] +
