@@ -1,16 +1,19 @@
 """What README and docs say to type can be typed."""
 import re
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain import get_model
 from mmpretrain.registry import HOOKS, METRICS, MODELS
 
+from intr_mm.datasets import RingSpecies
 from intr_mm.engine.hooks import AttentionVisualizationHook
 from .docs_code import DOCS, PAGES, README, ROOT, blocks, commands
-from .test_apis.random_demo import CONFIG, write_birds, write_checkpoint
 
+DEMO = str(ROOT / 'configs' / 'intr_demo.py')
 FOLDERS = ('intr_mm', 'configs', 'tools', 'tests', 'demo', 'resources',
            'requirements', 'benchmarks')
 
@@ -25,7 +28,7 @@ def run(code, **names):
 
 @pytest.fixture
 def model():
-    return get_model(Config.fromfile(CONFIG), pretrained=False).eval()
+    return get_model(Config.fromfile(DEMO), pretrained=False).eval()
 
 
 def test_readme_is_short():
@@ -78,14 +81,18 @@ def test_models_are_found_by_name(capsys):
     assert "'intr_r50_cub'" in capsys.readouterr().out
 
 
-def test_inferencer_runs(tmp_path):
+def test_inferencer_runs(model, tmp_path):
     inferencer = blocks(DOCS / 'user_guides/inference.md', 'python')[0]
-    write_birds(tmp_path, (40, 60))
+    checkpoint = dict(
+        state_dict=model.state_dict(),
+        meta=dict(dataset_meta=RingSpecies.METAINFO))
+    torch.save(checkpoint, tmp_path / 'drawn.pth')
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'bird.png'), image)
     for name, path in {
-            'configs/intr_demo.py': CONFIG,
-            'work_dirs/intr_demo/epoch_4.pth':
-            write_checkpoint(tmp_path / 'drawn.pth'),
-            'bird.jpg': str(tmp_path / 'bird_0.png')
+            'configs/intr_demo.py': DEMO,
+            'work_dirs/intr_demo/epoch_4.pth': str(tmp_path / 'drawn.pth'),
+            'bird.jpg': str(tmp_path / 'bird.png')
     }.items():
         assert f"'{name}'" in inferencer
         inferencer = inferencer.replace(f"'{name}'", repr(path))
