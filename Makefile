@@ -25,13 +25,14 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 DEMO := work_dirs/intr_demo
 DEMO_CHECKPOINT = $$(cat $(DEMO)/last_checkpoint)
+LOCK := requirements/lock-default.txt
 SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt)
-CODE := intr_mm configs tools tests setup.py
+CODE := intr_mm benchmarks configs docs tools tests setup.py
 
-.PHONY: help setup setup-legacy demo test test-legacy lint format clean
+.PHONY: help setup setup-legacy demo test test-legacy docs lint format clean
 
 help:
-	@echo 'make demo | test | test-legacy | lint | format | clean'
+	@echo 'make demo | test | test-legacy | docs | lint | format | clean'
 
 # $(1) folder, $(2) python, $(3) minor version too high, $(4) variable naming
 # the python, $(5) lock file, $(6) packages. The mm packages are built in
@@ -53,7 +54,7 @@ define create_venv
 	@touch $@
 endef
 
-$(VENV)/.done: requirements/lock-default.txt requirements/onedl.txt $(SETUP_FILES)
+$(VENV)/.done: $(LOCK) requirements/onedl.txt $(SETUP_FILES)
 	$(call create_venv,$(VENV),$(PYTHON),13,PYTHON,$<,-r requirements/onedl.txt)
 
 $(LEGACY_VENV)/.done: requirements/lock-legacy.txt $(SETUP_FILES)
@@ -81,6 +82,19 @@ test: setup
 test-legacy: setup-legacy
 	$(LEGACY_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
+# Sphinx itself asks for Python 3.11.
+$(VENV)/.docs: $(VENV)/.done requirements/docs.txt
+	@$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	echo "make docs needs Python 3.11 or 3.12 in $(VENV): remove it and name \
+	one with 'make docs PYTHON=/path/to/python'."; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c $(LOCK) \
+	-r requirements/docs.txt
+	@touch $@
+
+# Warnings, broken links between pages among them, are errors.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: setup
 	$(BIN)/flake8 $(CODE)
 	$(BIN)/isort --check-only --diff $(CODE)
@@ -92,5 +106,5 @@ format: setup
 
 # Keeps data and results (data, work_dirs).
 clean:
-	rm -rf $(VENV) $(LEGACY_VENV) build dist *.egg-info intr_mm/.mim .pytest_cache
+	rm -rf $(VENV) $(LEGACY_VENV) build dist docs/_build *.egg-info intr_mm/.mim .pytest_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
