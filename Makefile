@@ -5,7 +5,9 @@
 #   LEGACY_PYTHON  python of OpenMMLab's last releases, 3.10 or 3.11
 #   TORCH_INDEX    further package index for torch; the CPU build is smaller:
 #                  make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
-#   PYTEST_ARGS    further arguments of pytest
+#   PYTEST_ARGS    arguments of pytest; without them, two processes share the
+#                  test files. make test PYTEST_ARGS='-n 2 -m "not slow"' leaves
+#                  out what takes long
 #
 # pip's own variables (PIP_INDEX_URL, ...) work as well.
 
@@ -20,6 +22,7 @@ unexport PYTHON LEGACY_PYTHON
 VENV := .venv
 LEGACY_VENV := .venv-legacy
 BIN := $(VENV)/bin
+PYTEST_ARGS ?= -n 2 --dist loadfile
 DEMO := work_dirs/intr_demo
 DEMO_CHECKPOINT = $$(cat $(DEMO)/last_checkpoint)
 LOCK := requirements/lock-default.txt

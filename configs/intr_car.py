@@ -1,7 +1,6 @@
 """INTR on Stanford Cars, the recipe of the paper.
 
-As intr_cub.py, from DETR-R50. intr_car_folder.py reads train/val folders
-instead.
+As intr_cub.py, from DETR-R50.
 
 Data:     data/Stanford_Cars as it is distributed: car_ims and
           cars_annos.mat, or cars_train, cars_test and devkit.

@@ -1,7 +1,6 @@
 """INTR on FGVC-Aircraft, the recipe of the paper.
 
-As intr_cub.py, from DETR-R50. intr_craft_folder.py reads train/val folders
-instead.
+As intr_cub.py, from DETR-R50.
 
 Data:     data/fgvc-aircraft-2013b as it is distributed.
           Official split trainval/test: 6,667 and 3,333 images of 100 classes.

@@ -48,6 +48,7 @@ data_preprocessor = dict(
 
 model = dict(
     type='INTRClassifier',
+    channels_last=True,
     backbone=dict(
         type='TorchvisionResNet',
         depth=50,

@@ -1,7 +1,6 @@
 """INTR on Stanford Dogs, the recipe of the paper.
 
-As intr_cub.py, from DETR-R50. intr_dog_folder.py reads train/val folders
-instead.
+As intr_cub.py, from DETR-R50.
 
 Data:     data/stanford_dogs as it is distributed.
           Official split train/test: 12,000 and 8,580 images of 120 classes.

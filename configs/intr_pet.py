@@ -1,7 +1,6 @@
 """INTR on Oxford-IIIT Pet, the recipe of the paper.
 
-As intr_cub.py, from DETR-R50. intr_pet_folder.py reads train/val folders
-instead.
+As intr_cub.py, from DETR-R50.
 
 Data:     data/Oxford-IIIT_Pets as it is distributed.
           Official split trainval/test: 3,680 and 3,669 images of 37 classes.

@@ -9,7 +9,7 @@ from .version import __version__
 
 setup_compat()
 
-from . import datasets, engine, evaluation, models  # noqa: E402, F401
+from . import datasets, engine, evaluation, explainers, models  # noqa: E402
 from .apis import register_models  # noqa: E402
 
 register_models()

@@ -1,8 +1,11 @@
 """What has to hold before the parts of ``intr_mm`` can be imported."""
+import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from types import ModuleType
 
 # Lowest and highest version of each package that the tests run with.
 # OpenMMLab's and the onedl-* distributions share these import names, hence
@@ -12,6 +15,7 @@ TESTED_VERSIONS = dict(
     mmcv=('2.1.0', '2.3.6'),
     mmpretrain=('1.2.0', '1.3.6'),
     mmdet=('3.3.0', '3.5.1'))
+EXT_NAME = 'mmcv._ext'
 
 
 def check_packages() -> None:
@@ -28,6 +32,56 @@ def check_packages() -> None:
             'install -r requirements/onedl.txt` (the maintained onedl-* '
             'builds) or `pip install -r requirements/mminstall.txt` '
             "(OpenMMLab's last releases), never both.")
+
+
+class _MissingExt(ModuleType):
+    """A module in which every function exists and refuses to run."""
+
+    def __getattr__(self, name: str) -> Callable:
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing_op(*args, **kwargs):
+            from mmcv import __version__
+            raise ImportError(
+                f'The mmcv op "{name}" was called, but the installed mmcv '
+                f'{__version__} has no compiled ops: uninstall it and run '
+                f'`mim install mmcv=={__version__}` (or, among the onedl '
+                f'builds, `mim install onedl-mmcv=={__version__}`).')
+
+        return missing_op
+
+    # Asked for by `mmcv.utils.collect_env`, which is to work without ops.
+    def get_compiler_version(self) -> str:
+        return 'n/a'
+
+    get_compiling_cuda_version = get_compiler_version
+
+
+def stand_in_for_mmcv_ext() -> bool:
+    """Make ``mmcv.ops`` importable where ``mmcv._ext`` is absent.
+
+    MMDetection imports ``mmcv.ops`` when its layers are imported, and
+    ``mmcv.ops`` imports the compiled extension ``mmcv._ext`` at once. The
+    DETR layers used here call none of these ops, mmcv-lite and mmcv built
+    without a compiler have no such extension, and compiling it takes a
+    quarter of an hour. An op that is really called says what to install.
+
+    The stand-in leaves ``sys.modules`` again after ``mmcv.ops`` has been
+    imported, so that MMEngine and mmcv still find out by themselves that
+    this mmcv has no compiled ops.
+
+    Returns:
+        Whether a stand-in was needed; False with a compiled mmcv.
+    """
+    if find_spec(EXT_NAME) is not None:
+        return False
+    sys.modules[EXT_NAME] = _MissingExt(EXT_NAME)
+    try:
+        import_module('mmcv.ops')
+    finally:
+        del sys.modules[EXT_NAME]
+    return True
 
 
 def check_import() -> None:
@@ -70,7 +124,6 @@ def setup_compat() -> None:
         ImportError: If an mm package is missing or cannot be imported.
     """
     check_packages()
-    from .utils.mmcv_ext import stand_in_for_mmcv_ext
     stand_in_for_mmcv_ext()
     check_import()
     check_versions()

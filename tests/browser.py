@@ -11,21 +11,16 @@ CHROMIUM = next(
     None)
 CHROMEDRIVER = shutil.which('chromedriver')
 
-needs_browser = pytest.mark.skipif(
-    not (CHROMIUM and CHROMEDRIVER),
-    reason='chromium and chromedriver are not installed')
+# conftest.py skips these tests where there is no browser.
+needs_browser = pytest.mark.browser
 
 
 @contextmanager
 def open_browser(width: int = 1280, height: int = 900):
-    """Start Chromium; no driver is downloaded.
-
-    Args:
-        width: Width of the window in pixels.
-        height: Height of the window in pixels.
+    """Start Chromium in a window of so many pixels; nothing is downloaded.
 
     Yields:
-        selenium.webdriver.Chrome: The driver.
+        Selenium's driver.
     """
     webdriver = pytest.importorskip('selenium.webdriver')
     options = webdriver.ChromeOptions()
@@ -44,15 +39,8 @@ def open_browser(width: int = 1280, height: int = 900):
         driver.quit()
 
 
-def console_errors(driver) -> list:
-    """What the browser complained of since the last call.
-
-    Args:
-        driver: The driver.
-
-    Returns:
-        Messages of level SEVERE.
-    """
+def console_errors(driver) -> list[str]:
+    """What the browser complained of since the last call."""
     return [
         entry['message'] for entry in driver.get_log('browser')
         if entry['level'] == 'SEVERE'

@@ -104,6 +104,7 @@ def test_source_archive_builds_the_same_wheel(source, wheel, tmp_path):
     assert set(rebuilt.namelist()) == set(wheel.namelist())
 
 
+@pytest.mark.slow
 def test_editable_install_links_the_checkout(source, tmp_path):
     checkout = tmp_path / 'checkout'
     shutil.copytree(source, checkout)
@@ -152,10 +153,12 @@ def find_models(root, cwd, monkeypatch):
     run('-c', IN_A_FRESH_INTERPRETER, str(root), cwd=cwd)
 
 
+@pytest.mark.slow
 def test_installed_wheel_brings_its_models(installed, tmp_path, monkeypatch):
     find_models(installed, tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_checkout_on_the_path_brings_its_models(source, tmp_path, monkeypatch):
     find_models(source, tmp_path, monkeypatch)
 

@@ -1,7 +1,6 @@
 """The model index is complete, and its FLOPs and parameters are counted."""
 import importlib.util
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,14 +8,12 @@ import yaml
 from mmengine.analysis import FlopAnalyzer
 from mmengine.analysis.jit_handles import get_shape
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from intr_mm.models.layers import MultiheadAttention
+from intr_mm.models.transformer import MultiheadAttention
 from intr_mm.utils.complexity import count_complexity, count_flops, input_shape
-from .tiny import CONFIG
+from .tiny import CONFIG, ROOT, tiny_model
 
-ROOT = Path(__file__).parents[1]
 SHAPE = (48, 56)
 
 
@@ -51,9 +48,9 @@ def test_every_config_has_an_entry():
     }
 
 
-def test_figures_are_up_to_date(monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['update_metafile.py', '--check'])
-    load_tool('update_metafile').main()
+@pytest.mark.slow
+def test_figures_are_up_to_date(run_tool):
+    run_tool('analysis_tools/update_metafile.py', '--check')
 
 
 def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path):
@@ -109,8 +106,7 @@ def test_attention_by_hand():
 
 
 def tiny():
-    cfg = Config.fromfile(CONFIG)
-    return cfg, MODELS.build(cfg.model).eval(), torch.zeros(1, 3, *SHAPE)
+    return Config.fromfile(CONFIG), tiny_model(), torch.zeros(1, 3, *SHAPE)
 
 
 def test_counts_are_those_of_mmengine():
@@ -154,17 +150,14 @@ def test_counts_are_those_of_torch():
         count for name, count in flops.items() if not name.endswith('norm'))
 
 
-def test_tool(monkeypatch, capsys):
-    tool = load_tool('get_flops')
-    monkeypatch.setattr(sys, 'argv', ['get_flops.py', CONFIG, '--shape', '64'])
-    tool.main()
+def test_tool(run_tool, capsys):
+    run_tool('analysis_tools/get_flops.py', CONFIG, '--shape', '64')
     out = capsys.readouterr().out
     assert 'Input shape: (3, 64, 64)' in out
     total = sum(
         count_complexity(Config.fromfile(CONFIG), (64, 64)).flops.values())
     assert f'{total:,}' in out
 
-    folder = str(ROOT / 'configs' / 'intr_folder.py')
-    monkeypatch.setattr(sys, 'argv', ['get_flops.py', folder])
+    folder = ROOT / 'configs' / 'intr_folder.py'
     with pytest.raises(SystemExit, match='number of classes from its data'):
-        tool.main()
+        run_tool('analysis_tools/get_flops.py', folder)

@@ -11,9 +11,9 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed,
-                            use_huge_pages)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  merge_options, setup_cpu_distributed,
+                                  use_huge_pages)
 from intr_mm.evaluation import OrderedDumpResults
 
 

@@ -24,9 +24,6 @@ default_hooks = dict(
     # make a resumed run repeat the unbroken one.
     epoch_seed=dict(type='EpochSeedHook'),
 
-    # let `load_from` take DETR and official INTR checkpoints.
-    foreign_checkpoint=dict(type='ForeignCheckpointHook'),
-
     # stop before training or testing on what does not fit together.
     dataset_check=dict(type='DatasetCheckHook'),
     checkpoint_check=dict(type='CheckpointCheckHook'),

@@ -1,8 +1,11 @@
-"""What may be given to an inferencer as an image, and how it is read."""
+"""What may be given to an inferencer as an image, how it is read, and which
+part of it the pipeline shows to the network."""
 import inspect
 import os
 import os.path as osp
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Union
 
 import numpy as np
@@ -12,13 +15,15 @@ from mmengine.dataset import Compose
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
+from intr_mm.command_line import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
-from intr_mm.engine.data_folders import leaf_datasets
 
 # Those of mmpretrain's CustomDataset, and their usual relatives.
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
               '.webp')
 ImageInput = Union[str, os.PathLike, np.ndarray, dict]
+# Resampling rounds to grey levels and blurs edges.
+_TOLERANCE = 4
 
 
 def list_images(inputs: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
@@ -135,3 +140,74 @@ def _drawn_size(dataset: dict) -> int | None:
     cls = DATASETS.get(cls) if isinstance(cls, str) else cls
     parameter = inspect.signature(cls).parameters.get('img_size')
     return None if parameter is None else parameter.default
+
+
+def visible_region(pipeline: Callable,
+                   shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The part of an image that a pipeline shows to the network.
+
+    A picture whose grey levels tell their place is sent through the pipeline,
+    so any resizing and cropping is understood.
+
+    Args:
+        pipeline: Takes ``dict(img=...)`` and packs it, as that of a data set
+            after loading; the same for every image of a size.
+        shape: Height and width of the image in pixels.
+
+    Returns:
+        Rows and columns of the image, to a pixel.
+
+    Raises:
+        ValueError: If the pipeline does more than resize and crop.
+    """
+    rows, columns = (
+        np.linspace(0, 255, size).round().astype(np.uint8) for size in shape)
+    probe = np.empty((*shape, 3), np.uint8)
+    # Alike in BGR and RGB.
+    probe[..., ::2] = columns[None, :, None]
+    probe[..., 1] = rows[:, None]
+    view = pipeline(dict(img=probe, img_shape=shape, ori_shape=shape))
+    view = view['inputs'].double().numpy()
+    return tuple(
+        _fit(levels, size)
+        for levels, size in zip((view[1], view[0].T), shape))
+
+
+def _fit(levels: np.ndarray, size: int) -> slice:
+    """Pixels of an axis of the image on which the rows of a view lie."""
+    if size == 1:
+        return slice(0, 1)
+    cells = np.arange(len(levels))
+    inner = slice(len(levels) // 16, len(levels) - len(levels) // 16)
+    slope, start = np.polyfit(cells[inner], levels.mean(1)[inner], 1)
+    expected = (slope * cells + start)[:, None]
+    # Enlarged images are flat up to half a pixel from their edge.
+    tolerance = max(_TOLERANCE, .5 * 255 / (size - 1))
+    if slope < 0 or np.abs(levels - expected)[inner].max() > tolerance:
+        raise ValueError(
+            'Maps cannot be placed on the image, as the pipeline of '
+            'test_dataloader does more than resize and crop it: take the '
+            'other transforms out of it, or ask for maps on cells only.')
+    per_level = (size - 1) / 255
+    first = (start - slope / 2) * per_level + .5
+    last = (start + slope * (len(levels) - .5)) * per_level + .5
+    first, last = (int(round(edge)) for edge in (first, last))
+    return slice(max(first, 0), min(last, size))
+
+
+def unique_stems(paths: Sequence[str]) -> list[str]:
+    """Names for what is written of images, no two alike.
+
+    Args:
+        paths: Paths or names of the images; '' stands for an image without.
+
+    Returns:
+        Stem of each path; behind those that several share, and for those
+        without, the place in the list.
+    """
+    stems = [Path(path).stem for path in paths]
+    shared = Counter(stems)
+    return [
+        str(i) if not stem else stem if shared[stem] == 1 else f'{stem}_{i}'
+        for i, stem in enumerate(stems)
+    ]

@@ -3,18 +3,30 @@ from pathlib import Path
 
 import mmcv
 import numpy as np
+import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader
+from mmpretrain.apis import ImageClassificationInferencer, list_models
+from mmpretrain.apis.base import ModelType
+from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from intr_mm.visualization import Explanation, draw_explanation
-from .base_inferencer import BaseINTRInferencer, Classes
-from .image_inputs import list_images, read_image
-from .results import to_record, unique_stems
+from intr_mm.evaluation import apply_temperature
+from intr_mm.models import BaseExplainingHead, explain_batch
+from intr_mm.structures import Explanation
+from intr_mm.visualization import draw_explanation
+from .class_names import ClassNames
+from .image_inputs import (build_pipeline, list_images, read_image,
+                           unique_stems, visible_region)
+
+Classes = str | int | Sequence[str | int]
 
 
-class INTRInferencer(BaseINTRInferencer):
+class INTRInferencer(ImageClassificationInferencer):
     """Classify images with INTR, and say where classes looked.
 
     It is used as :class:`mmpretrain.ImageClassificationInferencer`. Images
@@ -47,7 +59,40 @@ class INTRInferencer(BaseINTRInferencer):
         (4, 4, 96, 96)
     """
 
+    forward_kwargs = {'maps', 'layer'}
     postprocess_kwargs = {'image_maps', 'out_file', 'topk'}
+
+    def __init__(self,
+                 model: ModelType,
+                 pretrained: bool | str = True,
+                 device: str | torch.device | None = None,
+                 classes: Sequence[str] | None = None,
+                 temperature: float | None = None,
+                 img_size: int | None = None,
+                 **kwargs) -> None:
+        if temperature is not None and not temperature > 0:
+            raise ValueError(
+                f'temperature has to be above 0, got {temperature}.')
+        self.temperature = temperature
+        self._img_size = img_size
+        if not isinstance(model, BaseModel):
+            kwargs = _with_num_classes(model, pretrained, kwargs)
+        elif not hasattr(model, '_config'):
+            raise ValueError(
+                f'{type(model).__name__} does not know its config, hence not '
+                'how images are prepared: build it by mmpretrain.get_model, '
+                'or pass the config.')
+        super().__init__(
+            model, pretrained, device=device, classes=classes, **kwargs)
+        head = getattr(self.model, 'head', None)
+        if not isinstance(head, BaseExplainingHead):
+            raise TypeError(
+                'INTRInferencer needs a model with an INTRHead, but '
+                f'{type(self.model).__name__} has none: take one of '
+                "INTRInferencer.list_models(), or mmpretrain's "
+                'ImageClassificationInferencer.')
+        self.class_names = ClassNames(self.classes, head.num_classes)
+        self._regions: dict[tuple[int, int], tuple[slice, slice]] = {}
 
     def __call__(self,
                  inputs,
@@ -90,6 +135,35 @@ class INTRInferencer(BaseINTRInferencer):
         return super().__call__(inputs, return_datasamples, batch_size,
                                 **kwargs)
 
+    def preprocess(self, inputs: Sequence, batch_size: int = 1):
+        """Load images and send them through the pipeline.
+
+        Args:
+            inputs: Images, see :meth:`__call__`.
+            batch_size: Images in a batch.
+
+        Yields:
+            dict: ``inputs`` and ``data_samples``, lists of ``batch_size``.
+        """
+        images = (self._prepare(read_image(i, self._loader)) for i in inputs)
+        yield from map(pseudo_collate,
+                       self._get_chunk_data(images, batch_size))
+
+    def forward(self,
+                inputs: dict,
+                maps: Classes | None = None,
+                layer: int = -1) -> list[DataSample]:
+        """Predict a batch of :meth:`preprocess`; see :meth:`__call__`.
+
+        Returns:
+            With ``attention`` of shape (1, K, heads, h, w) if asked for.
+        """
+        classes = None if maps is None else self.class_names.resolve(maps)
+        samples = self._explain(inputs, classes, (layer, ))
+        for sample in samples:
+            sample.set_metainfo(dict(attention_layer=layer))
+        return samples
+
     def explain(self,
                 inputs,
                 classes: Classes = ('pred', ),
@@ -98,7 +172,7 @@ class INTRInferencer(BaseINTRInferencer):
                 memory: bool = False) -> Iterator[Explanation]:
         """Say where classes looked, image after image.
 
-        Several layers share one pass of the backbone.
+        Several layers share one pass of the model.
 
         Args:
             inputs: See :meth:`__call__`; also the dicts of a data set without
@@ -108,7 +182,7 @@ class INTRInferencer(BaseINTRInferencer):
                 an image has no label.
             layers: Decoder layers.
             batch_size: Images in a batch.
-            memory: Whether to add :func:`memory_norms`.
+            memory: Whether to add :meth:`BaseExplainingHead.memory_norms`.
 
         Yields:
             One for each image.
@@ -121,11 +195,10 @@ class INTRInferencer(BaseINTRInferencer):
             asked = spec
             if any('gt_label' not in results for results in chunk):
                 asked = [item for item in spec if item != 'gt']
-            samples = self._attend(
+            samples = self._explain(
                 pseudo_collate(batch), asked, layers, memory)
-            self._recalibrate(samples)
             for results, sample in zip(chunk, samples):
-                yield self._placer.explanation(results, sample, layers)
+                yield self._explanation(results, sample, layers)
 
     def visualize(self,
                   ori_inputs: Sequence,
@@ -164,7 +237,7 @@ class INTRInferencer(BaseINTRInferencer):
         pictures = []
         stems = unique_stems([p.get('img_path') or '' for p in preds])
         for input_, sample, stem in zip(ori_inputs, preds, stems):
-            explanation = self._placer.explanation(
+            explanation = self._explanation(
                 read_image(input_, self._loader), sample,
                 (sample.attention_layer, ))
             pictures.append(draw_explanation(explanation, self.classes))
@@ -187,7 +260,7 @@ class INTRInferencer(BaseINTRInferencer):
                     topk: int = 5) -> list[dict | DataSample]:
         """Turn data samples into results; see :meth:`__call__`."""
         if out_file is not None:
-            dump([to_record(p, self.class_names, topk) for p in preds],
+            dump([_to_record(p, self.class_names, topk) for p in preds],
                  str(out_file),
                  file_format='json')
         results = super().postprocess(preds, visualization, return_datasamples)
@@ -205,5 +278,141 @@ class INTRInferencer(BaseINTRInferencer):
                 geometry=sample.geometry,
                 img_shape=sample.img_shape)
             if image_maps:
-                result['attention'] = self._placer.on_image(cells, sample)
+                result['attention'] = self._on_image(cells, sample)
         return results
+
+    @staticmethod
+    def list_models(pattern: str = 'intr*') -> list[str]:
+        """Names of the INTR models.
+
+        Args:
+            pattern: Wildcard pattern. 'intr*' means all.
+
+        Returns:
+            The names.
+        """
+        ours = set(list_models('intr*'))
+        return [name for name in list_models(pattern) if name in ours]
+
+    def _init_pipeline(self, cfg: Config):
+        self._loader, pipeline = build_pipeline(cfg, self._img_size)
+        return pipeline
+
+    def _inputs_to_list(self, inputs) -> list:
+        return list_images(inputs)
+
+    def _prepare(self, results: dict) -> dict:
+        """Pipeline of one image, after which its file is still known."""
+        data = self.pipeline(dict(results))
+        meta = dict(ori_shape=results['img'].shape[:2])
+        if results.get('img_path'):
+            meta['img_path'] = results['img_path']
+        data['data_samples'].set_metainfo(meta)
+        return data
+
+    def _explain(self,
+                 data: dict,
+                 classes: Sequence | None,
+                 layers: Sequence[int],
+                 memory: bool = False) -> list[DataSample]:
+        samples, _ = explain_batch(
+            self.model, **data, classes=classes, layers=layers, memory=memory)
+        samples = [sample.cpu() for sample in samples]
+        if self.temperature is not None:
+            for sample in samples:
+                log_probs = apply_temperature(sample.pred_score,
+                                              self.temperature)
+                sample.set_pred_score(log_probs.exp().float())
+        return samples
+
+    def _explanation(self, results: dict, sample: DataSample,
+                     layers: Sequence[int]) -> Explanation:
+        rows, columns = self._region(sample.ori_shape)
+        depth = self.model.head.num_layers
+        return Explanation.from_sample(
+            sample,
+            image=results['img'][rows, columns, ::-1].astype(np.uint8),
+            layers=[layer % depth for layer in layers],
+            name=Path(sample.get('img_path') or '').stem)
+
+    def _on_image(self, cells: np.ndarray, sample: DataSample) -> np.ndarray:
+        """Maps (K, heads, h, w) at the pixels of the image, (K, heads, H, W),
+        0 where the network did not see it."""
+        rows, columns = self._region(sample.ori_shape)
+        maps = np.zeros((*cells.shape[:2], *sample.ori_shape), np.float32)
+        maps[..., rows, columns] = sample.geometry.resample(
+            cells, sample.img_shape,
+            (rows.stop - rows.start, columns.stop - columns.start))
+        return maps
+
+    def _region(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        if shape not in self._regions:
+            self._regions[shape] = visible_region(self.pipeline, shape)
+        return self._regions[shape]
+
+    @staticmethod
+    def _check_batch_size(batch_size: int) -> None:
+        # mmpretrain would wait for images for ever.
+        if batch_size < 1:
+            raise ValueError(f'batch_size has to be 1 or more, got '
+                             f'{batch_size}.')
+
+
+def _with_num_classes(model: ModelType, pretrained: bool | str,
+                      kwargs: dict) -> dict:
+    """Classes of the checkpoint, where the config leaves them to the data."""
+    if isinstance(model, Config):
+        cfg = model
+    elif str(model).endswith('.py'):
+        cfg = Config.fromfile(model)
+    else:
+        cfg = ModelHub.get(model).config
+    head = cfg.model.get('head') or {}
+    if head.get('num_classes',
+                0) is not None or not isinstance(pretrained, str):
+        return kwargs
+    meta = CheckpointLoader.load_checkpoint(pretrained, 'cpu').get('meta', {})
+    names = meta.get('dataset_meta', {}).get('classes')
+    if names is None:
+        return kwargs
+    head = dict(kwargs.get('head', {}), num_classes=len(names))
+    return dict(kwargs, head=head)
+
+
+def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
+    """A prediction as JSON can hold it.
+
+    Args:
+        sample: Prediction of :class:`INTRInferencer`.
+        names: Names of the classes.
+        topk: Number of best classes to list.
+
+    Returns:
+        ``path`` (None for arrays), ``label``, ``class``, ``score`` and
+        ``topk``; with attention also ``attention``: ``labels``, ``classes``,
+        ``cells`` (K, heads, h, w), and ``stride``, ``offset`` and
+        ``img_shape``, which place the cells on the network's input.
+    """
+    scores = sample.pred_score
+    best = scores.topk(min(topk, len(scores)))
+    best = [
+        dict(label=label, score=score, **{'class': names[label]})
+        for label, score in zip(best.indices.tolist(), best.values.tolist())
+    ]
+    label = int(scores.argmax())
+    record = dict(
+        path=sample.get('img_path'),
+        label=label,
+        score=float(scores[label]),
+        topk=best,
+        **{'class': names[label]})
+    if 'attention' in sample:
+        labels = sample.attention_classes.tolist()
+        record['attention'] = dict(
+            labels=labels,
+            classes=[names[i] for i in labels],
+            cells=sample.attention[0].tolist(),
+            stride=sample.geometry.stride,
+            offset=sample.geometry.offset,
+            img_shape=list(sample.img_shape))
+    return record

@@ -11,7 +11,7 @@ from mmengine.runner.activation_checkpointing import \
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.engine import use_amp
+from intr_mm.command_line import use_amp
 from .training_step import TrainingStep
 
 

@@ -7,8 +7,8 @@ from mmengine.config import Config
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.engine import (keep_freed_memory, optimize_for_inference,
-                            use_huge_pages)
+from intr_mm.command_line import keep_freed_memory, use_huge_pages
+from intr_mm.engine import optimize_for_inference
 from .augmentation import augment_ours
 from .case import Case
 from .inputs import make_images, make_labels, make_memory

@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from intr_mm.utils import TO_OFFICIAL, rename
+from intr_mm.checkpoints import TO_OFFICIAL, rename
 
 
 def build_model(cfg: Config, num_classes: int) -> nn.Module:

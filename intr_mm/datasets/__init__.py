@@ -1,8 +1,8 @@
+from .aspect_ratio_sampler import AspectRatioSampler
 from .cub_parts import CUBParts
 from .detr_augment import DETRAugment
 from .loading import LoadIntactImage
 from .ring_species import RingSpecies
-from .samplers import AspectRatioSampler
 from .stanford_dogs import StanfordDogs
 
 __all__ = [

@@ -29,7 +29,7 @@ class CUBParts(CUB):
         data_root: Folder of the data set, with ``images``, ``images.txt``,
             ``image_class_labels.txt``, ``train_test_split.txt`` and the two
             files above.
-        split: ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        split: ``'train'`` or ``'test'``.
         **kwargs: Other arguments of ``CUB``.
     """
 

@@ -3,12 +3,15 @@ from copy import deepcopy
 
 import torch
 from mmcv.cnn import fuse_conv_bn
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmpretrain.models.classifiers import BaseClassifier
+from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.models import INTRHead
-from intr_mm.models.utils import pop_forwards
+from intr_mm.structures import remove_forward_overrides
 
 
 def optimize_for_inference(model: nn.Module,
@@ -55,7 +58,7 @@ def optimize_for_inference(model: nn.Module,
 def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
               compile: bool) -> None:
     backbone = classifier.backbone
-    pop_forwards(backbone)
+    remove_forward_overrides(backbone)
     norms = [m for m in backbone.modules() if isinstance(m, _BatchNorm)]
     # Those of timm also activate, and are more than an affine function.
     if all(type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) for norm in norms):
@@ -83,3 +86,38 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
             config.freezing = True
         backbone = torch.compile(backbone, dynamic=True)
     classifier.backbone = backbone
+
+
+@HOOKS.register_module()
+class FastInferenceHook(Hook):
+    """Test with a faster copy of the model.
+
+    See :func:`intr_mm.engine.optimize_for_inference`. The runner has its own
+    model again after the test. Metrics that question the model further keep
+    the original.
+
+    Args:
+        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        compile: Whether to compile the backbone, which pays where the test
+            takes much longer than the minute it costs.
+    """
+
+    # after PrepareMetricsHook
+    priority = 'LOW'
+
+    def __init__(self, dtype: str = 'bfloat16', compile: bool = False) -> None:
+        self.dtype = dtype
+        self.compile = compile
+        self._original = None
+
+    def before_test_epoch(self, runner) -> None:
+        """Put the copy in the model's place."""
+        self._original = runner.model
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        runner.model = optimize_for_inference(model, self.dtype, self.compile)
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        """Put the model back."""
+        runner.model = self._original

@@ -4,12 +4,6 @@ from torch import nn
 
 def unwrap_model(model: nn.Module) -> nn.Module:
     """Strip the wrappers of distributed training and test-time augmentation.
-
-    Args:
-        model: The model of a runner.
-
-    Returns:
-        The model of the config.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

@@ -1,22 +1,18 @@
-from .calibration_error import CalibrationError
-from .class_distinctness import ClassDistinctness
+from .attention_heads import EvenAttention, HeadSelection, select_heads
+from .base import ModelMetric
+from .calibration import (CalibrationError, apply_temperature, calibration,
+                          fit_temperature)
 from .counterfactual_flips import CounterfactualFlips
-from .even_attention import EvenAttention
-from .explanation_metric import ExplanationMetric
-from .head_diversity import HeadDiversity
-from .head_selection import HeadSelection, select_heads
-from .insertion_deletion import InsertionDeletion
+from .map_statistics import ClassDistinctness, HeadDiversity
 from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
-from .pointing_game import PointingGame
-from .pointing_metric import PointingMetric
-from .region_blanking import RegionBlanking
-from .temperature import calibration, fit_temperature, temper
+from .perturbation import InsertionDeletion, PerturbationMetric, RegionBlanking
+from .pointing import PointingGame, PointingMetric
 
 __all__ = [
     'CalibrationError', 'ClassDistinctness', 'CounterfactualFlips',
-    'EvenAttention', 'ExplanationMetric', 'HeadDiversity', 'HeadSelection',
-    'InsertionDeletion', 'OrderedDumpResults', 'PartPointing', 'PointingGame',
-    'PointingMetric', 'RegionBlanking', 'calibration', 'fit_temperature',
-    'select_heads', 'temper'
+    'EvenAttention', 'HeadDiversity', 'HeadSelection', 'InsertionDeletion',
+    'ModelMetric', 'OrderedDumpResults', 'PartPointing', 'PerturbationMetric',
+    'PointingGame', 'PointingMetric', 'RegionBlanking', 'apply_temperature',
+    'calibration', 'fit_temperature', 'select_heads'
 ]

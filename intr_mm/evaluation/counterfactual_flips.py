@@ -4,9 +4,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
-from intr_mm.visualization import CellGeometry
-from .cell_grid import centre_pixels
-from .sample_maps import class_maps
+from intr_mm.structures import CellGeometry
+from .base import class_maps
 
 
 @METRICS.register_module()
@@ -29,10 +28,7 @@ class CounterfactualFlips(BaseMetric):
             attention to the next, which the samples then have to carry beside
             ``part_mask`` and ``telling_parts``, as for :class:`PointingGame`.
         offset: Pixel of the network input on which the first cell is centred.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'counterfactual'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix: str | None = 'counterfactual'
@@ -40,17 +36,12 @@ class CounterfactualFlips(BaseMetric):
     def __init__(self,
                  stride: float | None = None,
                  offset: float = 0,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix)
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
         self.geometry = stride and CellGeometry(stride, offset)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Note whether each prediction is correct.
-
-        Args:
-            data_batch: Not used.
-            data_samples: Predictions of the model.
 
         Raises:
             ValueError: If a sample lacks a key.
@@ -79,19 +70,12 @@ class CounterfactualFlips(BaseMetric):
         mask = np.asarray(sample['part_mask'])
         peak = np.unravel_index(int(heat.argmax()), heat.shape)
         pixel = tuple(
-            centre_pixels(self.geometry, *sizes)[place] for place, *sizes in
-            zip(peak, heat.shape, sample['img_shape'], mask.shape))
+            self.geometry.centres(*sizes)[place] for place, *sizes in zip(
+                peak, heat.shape, sample['img_shape'], mask.shape))
         return int(mask[pixel])
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute the share of flips.
-
-        Args:
-            results: Correctness of each version of each pair.
-
-        Returns:
-            ``flips``, ``counted`` and, with a stride, ``pointing``.
-        """
+        """Compute the share of flips."""
         pairs = {(r['pair_id'], r['repainted']): r for r in results}
         flips, pointed = [], []
         for pair_id in sorted({r['pair_id'] for r in results}):

@@ -22,7 +22,7 @@ def cell_cover(regions: dict[str, np.ndarray], rows: np.ndarray,
 
     Args:
         regions: Bool masks (H, W).
-        rows: :func:`interpolation_matrix` of shape (H, h).
+        rows: Of :meth:`CellGeometry.interpolation`, (H, h).
         columns: The same of shape (W, w).
 
     Returns:

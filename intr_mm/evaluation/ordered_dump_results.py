@@ -20,14 +20,11 @@ class OrderedDumpResults(DumpResults):
     """
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Write the predictions.
-
-        Args:
-            results: One for each sample.
-
-        Returns:
-            Empty, there is nothing to report.
-        """
+        """Write the predictions."""
+        for result in results:
+            # of AttentionVisualizationHook, on the batches that it draws from
+            for key in ('drawing', 'drawing_classes'):
+                result.pop(key, None)
         indices = [result.get('sample_idx') for result in results]
         if None not in indices and len(set(indices)) == len(indices):
             results = sorted(results, key=lambda result: result['sample_idx'])

@@ -1,7 +1,7 @@
 import numpy as np
 from mmpretrain.registry import METRICS
 
-from .pointing_metric import PointingMetric
+from .pointing import PointingMetric
 
 
 @METRICS.register_module()
@@ -32,13 +32,10 @@ class PartPointing(PointingMetric):
             backbones that cut the image into patches.
         alpha: Radius around a part, as a fraction of the longer side of the
             bounding box.
-        explainer: Config of the explainer whose maps are judged. None means
+        explainer: Config of the explainer whose maps are evaluated. None means
             the attached attention.
         interval: Whether to report bootstrap intervals.
-        collect_device: Device for collecting results from different ranks,
-            'cpu' or 'gpu'.
-        prefix: Prefix of the names of the figures. None stands for
-            ``'part_pointing'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
     default_prefix = 'part_pointing'
@@ -49,21 +46,14 @@ class PartPointing(PointingMetric):
                  alpha: float = .1,
                  explainer: dict | None = None,
                  interval: bool = False,
-                 collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+                 **kwargs) -> None:
         super().__init__(stride, offset,
                          ('part_points', 'bbox', 'ori_shape', 'img_shape'),
-                         explainer, interval, collect_device, prefix)
+                         explainer, interval, **kwargs)
         self.alpha = alpha
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Draw the regions on the pixels of the original image.
-
-        Args:
-            sample: The sample with its prediction.
-
-        Returns:
-            ``part`` and ``box``, bool (H, W).
 
         Raises:
             ValueError: If the image was flipped or cropped.

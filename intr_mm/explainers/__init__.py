@@ -1,11 +1,9 @@
-from .attention import AttentionExplainer
-from .base import BaseExplainer, CellMaps
-from .evidence import EvidenceExplainer
-from .function import FunctionExplainer
+from .attention import (AttentionExplainer, EvidenceExplainer, RandomExplainer,
+                        image_rng)
+from .base import BaseExplainer, FunctionExplainer
 from .grad_cam import GradCAMExplainer
-from .random_maps import RandomExplainer
 
 __all__ = [
-    'AttentionExplainer', 'BaseExplainer', 'CellMaps', 'EvidenceExplainer',
-    'FunctionExplainer', 'GradCAMExplainer', 'RandomExplainer'
+    'AttentionExplainer', 'BaseExplainer', 'EvidenceExplainer',
+    'FunctionExplainer', 'GradCAMExplainer', 'RandomExplainer', 'image_rng'
 ]

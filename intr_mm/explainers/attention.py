@@ -1,14 +1,16 @@
+import zlib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.models.utils import (ask_attention, make_padding_mask,
-                                  prepare_images, valid_grid)
-from intr_mm.visualization import CellGeometry, geometry_of, trace_cells
-from .base import BaseExplainer, CellMaps
+from intr_mm.models import BaseExplainingHead, Decoded, explain_batch
+from intr_mm.models.utils import cut_padding
+from intr_mm.structures import Explanation
+from .base import BaseExplainer
 
 
 @TASK_UTILS.register_module()
@@ -16,71 +18,112 @@ class AttentionExplainer(BaseExplainer):
     """Where a class looks: INTR's own explanation.
 
     Args:
-        heads: ``'mean'`` gives the mean of the heads, ``'each'`` one map for
-            each head, ``'all'`` the mean and then each.
+        heads: ``'mean'`` gives the mean of the attention heads, ``'each'`` one
+            map for each, ``'all'`` the mean and then each.
         layer: Decoder layer. -1 means the last.
     """
 
     def __init__(self, heads: str = 'mean', layer: int = -1) -> None:
         if heads not in ('mean', 'each', 'all'):
-            raise ValueError(f'AttentionExplainer got heads={heads!r}: use '
+            raise ValueError(f'{type(self).__name__} got heads={heads!r}: use '
                              "'mean', 'each' or 'all'.")
         self.heads = heads
         self.layer = layer
 
     def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
-        attention = model.head.decoder.layers[self.layer].cross_attn
-        each = [f'head{i + 1}' for i in range(attention.num_heads)]
+        each = [f'head{i + 1}' for i in range(model.head.num_heads)]
         return dict(mean=['mean'], each=each, all=['mean', *each])[self.heads]
 
-    @torch.no_grad()
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> list[CellMaps]:
+                 classes: Tensor) -> list[Explanation]:
         """See :class:`BaseExplainer`."""
-        images, samples = prepare_images(model, inputs)
-        with trace_cells(model) as cells:
-            attention = self._maps(model, images, samples, classes)
-        if self.heads == 'mean':
-            attention = attention.mean(1, keepdim=True)
-        elif self.heads == 'all':
-            mean = attention.mean(1, keepdim=True)
-            attention = torch.cat((mean, attention), dim=1)
-        return pack_maps(attention, inputs, samples,
-                         geometry_of(cells, tuple(attention.shape[-2:])))
+        classes = classes.to(next(model.parameters()).device)[:, None]
+        samples, decoded = explain_batch(
+            model, inputs, classes=classes, layers=(self.layer, ))
+        explained = []
+        for sample, maps in zip(
+                samples, self._maps(model.head, samples, decoded, classes)):
+            if self.heads != 'each':
+                mean = maps.mean(0, keepdim=True)
+                maps = mean if self.heads == 'mean' else torch.cat(
+                    (mean, maps))
+            explained.append(
+                Explanation(maps.float().cpu().numpy(), sample.geometry,
+                            tuple(sample.img_shape[:2])))
+        return explained
 
-    def _maps(self, model: nn.Module, images: Tensor,
-              samples: list[DataSample], classes: Tensor) -> Tensor:
-        """Maps (B, heads, H, W) of one class of each image."""
-        return ask_attention(
-            model,
-            images,
-            samples,
-            classes=classes[:, None],
-            layer=self.layer,
-            deciding_only=True)[:, 0]
+    def _maps(self, head: BaseExplainingHead, samples: list[DataSample],
+              decoded: Decoded, classes: Tensor) -> list[Tensor]:
+        """Of each image the maps (heads, h, w) of its class."""
+        return [sample.attention[0, 0] for sample in samples]
 
 
-def pack_maps(maps: Tensor, inputs: Sequence[Tensor],
-              samples: list[DataSample],
-              geometry: CellGeometry) -> list[CellMaps]:
-    """Cut the padding off a batch's maps.
+@TASK_UTILS.register_module()
+class EvidenceExplainer(AttentionExplainer):
+    """Attention times what each cell speaks for or against the class.
+
+    Attention says how much a class takes from a cell, not whether that raises
+    its score. The map is the attention of the last decoder layer times the
+    gradient of the class's logit with respect to it, less the part that all
+    cells of a head share: positive where a cell speaks more for the class
+    than the head's average. Gradient times input is from `Not Just a Black
+    Box <https://arxiv.org/abs/1605.01713>`_.
+
+    It follows the encoder's tokens, as attention does: what the encoder has
+    carried to another cell is shown there.
 
     Args:
-        maps: Shape (B, M, H, W) on the grid of the padded batch.
-        inputs: B images (3, h, w).
-        samples: From :func:`prepare_images`.
-        geometry: Where the cells lie.
-
-    Returns:
-        One for each image.
+        heads: See :class:`AttentionExplainer`.
     """
-    mask = make_padding_mask(samples, maps)
-    grids = [maps.shape[-2:]] * len(maps)
-    if mask is not None:
-        grids = valid_grid(mask)
-    return [
-        CellMaps(map_[:, :h, :w].detach().float().cpu().numpy(), geometry,
-                 tuple(image.shape[-2:]))
-        for map_, image, (h, w) in zip(maps, inputs, grids)
-    ]
+
+    def __init__(self, heads: str = 'mean') -> None:
+        super().__init__(heads=heads)
+
+    def _maps(self, head: BaseExplainingHead, samples: list[DataSample],
+              decoded: Decoded, classes: Tensor) -> list[Tensor]:
+        with torch.enable_grad():
+            maps = head.maps(decoded, classes)  # (B, 1, heads, H, W)
+            maps = maps.detach().requires_grad_()
+            logits = head.rescore(decoded, maps, classes)  # (B, 1)
+            gradient, = torch.autograd.grad(logits.sum(), maps)
+        maps = maps.detach()
+        shared = (maps * gradient).sum((-2, -1), keepdim=True)
+        evidence = maps * (gradient - shared)
+        return cut_padding(evidence[:, 0], decoded.padding_mask)
+
+
+@TASK_UTILS.register_module()
+class RandomExplainer(AttentionExplainer):
+    """Chance: even noise on the cells that attention has.
+
+    The noise of an image depends on its pixels and the seed alone.
+
+    Args:
+        seed: Seed of the noise.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def names(self, model: nn.Module) -> list[str]:
+        """See :class:`BaseExplainer`."""
+        return ['chance']
+
+    def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
+                 classes: Tensor) -> list[Explanation]:
+        """See :class:`BaseExplainer`."""
+        explained = super().__call__(model, inputs, classes)
+        for explanation, image in zip(explained, inputs):
+            rng = image_rng(image, self.seed)
+            explanation.maps = rng.random(
+                explanation.maps.shape, dtype=np.float32)
+        return explained
+
+
+def image_rng(image: Tensor, seed: int) -> np.random.Generator:
+    """Random numbers that depend on an image and a seed, not on the image's
+    place in a batch."""
+    pixels = zlib.crc32(np.ascontiguousarray(image.cpu().numpy()))
+    return np.random.default_rng([pixels, seed])

@@ -6,10 +6,10 @@ from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from intr_mm.models.utils import prepare_images
-from intr_mm.visualization import geometry_of, trace_cells
-from .attention import pack_maps
-from .base import BaseExplainer, CellMaps
+from intr_mm.models import prepare_images
+from intr_mm.models.utils import cut_padding, make_padding_mask
+from intr_mm.structures import Explanation, trace_cells
+from .base import BaseExplainer
 
 _NAMES = dict(GradCAM='grad_cam', HiResCAM='hires_cam')
 
@@ -47,7 +47,7 @@ class GradCAMExplainer(BaseExplainer):
         return [_NAMES[self.method]]
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
-                 classes: Tensor) -> list[CellMaps]:
+                 classes: Tensor) -> list[Explanation]:
         """See :class:`BaseExplainer`."""
         try:
             import pytorch_grad_cam
@@ -77,8 +77,13 @@ class GradCAMExplainer(BaseExplainer):
                 maps = torch.from_numpy(cam(images, targets))[:, None]
             finally:
                 cam.activations_and_grads.release()
-        return pack_maps(maps, inputs, samples,
-                         geometry_of(cells, tuple(maps.shape[-2:])))
+        geometry = cells[tuple(maps.shape[-2:])]
+        valid = cut_padding(maps, make_padding_mask(samples, maps))
+        return [
+            Explanation(of_image.float().numpy(), geometry,
+                        tuple(image.shape[-2:]))
+            for of_image, image in zip(valid, inputs)
+        ]
 
     def _layer(self, model: nn.Module) -> nn.Module:
         if self.target_layer is not None:

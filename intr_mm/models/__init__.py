@@ -1,10 +1,13 @@
-from .backbones import *  # noqa: F401, F403
-from .classifiers import INTRClassifier
+from .backbones import TinyResNet, TorchvisionResNet
+from .base_head import BaseExplainingHead, Decoded
+from .classifier import INTRClassifier
 from .data_preprocessor import INTRDataPreprocessor
-from .heads import ApproxINTRHead, INTRHead
-from .necks import INTREncoder
+from .encoder import INTREncoder
+from .explain import explain_batch, prepare_images
+from .head import INTRHead
 
 __all__ = [
-    'ApproxINTRHead', 'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder',
-    'INTRHead'
+    'BaseExplainingHead', 'Decoded', 'INTRClassifier', 'INTRDataPreprocessor',
+    'INTREncoder', 'INTRHead', 'TinyResNet', 'TorchvisionResNet',
+    'explain_batch', 'prepare_images'
 ]

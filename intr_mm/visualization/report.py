@@ -6,7 +6,7 @@ from string import Template
 
 import mmengine.fileio
 
-from .explanation import Explanation
+from intr_mm.structures import Explanation
 from .report_encoding import (EncodedExplanation, encode_explanation,
                               json_block, page_part, page_settings)
 
@@ -46,11 +46,7 @@ class HTMLReport:
         return len(self._encoded)
 
     def add(self, explanation: Explanation) -> None:
-        """Add an image; only its compact form is kept.
-
-        Args:
-            explanation: Image, scores and maps.
-        """
+        """Add an image; only its compact form is kept."""
         self.add_encoded(
             encode_explanation(explanation, self.image_size, self.quality))
 

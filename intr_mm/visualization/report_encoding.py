@@ -11,8 +11,8 @@ import mmcv
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
-from .attention_figure import heat_colors
-from .explanation import Explanation
+from intr_mm.structures import Explanation
+from .figures import heat_colors
 
 _PAGE = Path(__file__).parent / 'report_page'
 # Code 0 is no attention to speak of, code q > 0 is 2 ** (_FLOOR + _STEP *

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from intr_mm.visualization import (attend, choose_heads, draw_explanation,
-                                   draw_memory, original_image)
+from intr_mm.engine.hooks.attention_visualization_hook import original_image
+from intr_mm.models import explain_batch
+from intr_mm.visualization import choose_heads, draw_explanation, draw_memory
 from .random_demo import RingSpecies
 
 
@@ -30,10 +31,13 @@ def test_explanations_of_a_data_set(inferencer, dataset):
         np.testing.assert_array_equal(found.image, info['img'][..., ::-1])
         image = torch.from_numpy(info['img']).permute(2, 0, 1)
         for layer in (0, 1):
-            expected, geometry = attend(inferencer.model, image, found.classes,
-                                        layer)
-            np.testing.assert_allclose(found.maps[layer], expected, atol=1e-5)
-            assert found.geometry == geometry
+            (sample, ), _ = explain_batch(
+                inferencer.model, [image],
+                classes=found.classes,
+                layers=(layer, ))
+            np.testing.assert_allclose(
+                found.maps[layer], sample.attention[0], atol=1e-5)
+            assert found.geometry == sample.geometry
     assert not np.allclose(explanations[0].maps[0], explanations[0].maps[1])
 
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
-from intr_mm.apis.seen_region import seen_region
+from intr_mm.apis.image_inputs import visible_region
 from .random_demo import write_birds
 
 
@@ -63,9 +63,9 @@ def test_arrays_are_bgr(inferencer, birds):
     ([dict(type='ResizeEdge', scale=64, backend='pillow'),
       dict(type='CenterCrop', crop_size=48)], ((16, 112), (52, 148))),
 ])  # yapf: disable
-def test_seen_region(transforms, expected):
+def test_visible_region(transforms, expected):
     pipeline = build(*transforms)
-    rows, columns = seen_region(pipeline, (128, 200))
+    rows, columns = visible_region(pipeline, (128, 200))
     for found, wanted in zip((rows, columns), expected):
         assert (found.start, found.stop) == wanted
 
@@ -75,7 +75,7 @@ def test_large_image_is_placed_to_a_pixel():
     pipeline = build(
         dict(type='ResizeEdge', scale=300, backend='pillow'),
         dict(type='CenterCrop', crop_size=224))
-    rows, columns = seen_region(pipeline, (1500, 2000))
+    rows, columns = visible_region(pipeline, (1500, 2000))
     # (300 - 224) / 2 = 38 and (400 - 224) / 2 = 88, fivefold
     for found, wanted in zip((rows, columns), ((190, 1310), (440, 1560))):
         assert abs(found.start - wanted[0]) <= 2
@@ -84,13 +84,13 @@ def test_large_image_is_placed_to_a_pixel():
 
 def test_tiny_image_is_seen_whole():
     pipeline = build(dict(type='ResizeEdge', scale=96))
-    assert seen_region(pipeline, (6, 9)) == (slice(0, 6), slice(0, 9))
-    assert seen_region(pipeline, (1, 3)) == (slice(0, 1), slice(0, 3))
+    assert visible_region(pipeline, (6, 9)) == (slice(0, 6), slice(0, 9))
+    assert visible_region(pipeline, (1, 3)) == (slice(0, 1), slice(0, 3))
 
 
 def test_flips_are_refused():
     with pytest.raises(ValueError, match='does more than resize and crop'):
-        seen_region(
+        visible_region(
             build(dict(type='RandomFlip', prob=1., direction='horizontal')),
             (64, 64))
 

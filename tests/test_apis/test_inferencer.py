@@ -148,6 +148,7 @@ def test_mmpretrains_classifier(checkpoint, inferencer, birds):
     cfg = Config.fromfile(CONFIG)
     cfg.model.type = 'ImageClassifier'
     cfg.model.pop('test_cfg')
+    cfg.model.pop('channels_last')
     cfg.data_preprocessor.type = 'ClsDataPreprocessor'
     plain = INTRInferencer(cfg, checkpoint)
     paths = [str(birds / f'bird_{i}.png') for i in (0, 3)]

@@ -13,8 +13,9 @@ from mmpretrain.registry import DATA_SAMPLERS, METRICS, TRANSFORMS
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from intr_mm.datasets.samplers import AspectRatioSampler, image_size
-from tests.tiny import build_runner, write_images
+from intr_mm.datasets.aspect_ratio_sampler import (AspectRatioSampler,
+                                                   image_size)
+from ..tiny import build_runner
 
 # height, width; ratios 2, 1/2, 1, 1/2, 2, 1, 1/2
 SIZES = [(40, 20), (10, 20), (30, 30), (20, 40), (20, 10), (30, 30), (10, 20)]
@@ -44,13 +45,6 @@ def folder(tmp_path):
     for i, size in enumerate(SIZES):
         cv2.imwrite(str(folder / f'{i}.png'), np.zeros((*size, 3), np.uint8))
     return folder
-
-
-@pytest.fixture(scope='module')
-def images(tmp_path_factory):
-    root = tmp_path_factory.mktemp('images')
-    write_images(root)
-    return root
 
 
 def files(folder):

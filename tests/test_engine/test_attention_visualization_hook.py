@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
-from intr_mm.engine.cpu_distributed import let_gloo_finish
+from intr_mm.command_line import let_gloo_finish
 from intr_mm.engine.hooks import AttentionVisualizationHook
 
 BACKBONE = dict(
@@ -208,16 +208,30 @@ def test_same_name_and_another_step_each_epoch(tmp_path):
     assert names == ['attention_val_0_1.png', 'attention_val_0_2.png']
 
 
+def test_draws_from_the_pass_of_the_prediction(tmp_path):
+    """Backbone and decoder run once for each batch, and the maps are those of
+    the predictions that the metrics see."""
+    runner = build(tmp_path)
+    calls = []
+    for part in (runner.model.backbone, runner.model.head.decoder):
+        part.register_forward_hook(lambda *_: calls.append(1))
+    runner.test()
+    assert len(calls) == 2 * len(runner.test_dataloader)
+    assert runner.model.head.test_cfg == {}
+
+
 def test_image_without_true_class(tmp_path):
     runner = build(tmp_path)
     hook = next(
         hook for hook in runner.hooks
         if isinstance(hook, AttentionVisualizationHook))
     runner.model.eval()
-    image = torch.zeros(3, 96, 96, dtype=torch.uint8)
-    sample = DataSample().set_pred_score(torch.eye(12)[3])
     runner.test_loop
-    hook.after_test_iter(runner, 0, dict(inputs=[image]), [sample])
+    image = torch.zeros(3, 96, 96, dtype=torch.uint8)
+    batch = dict(inputs=[image], data_samples=[DataSample()])
+    hook.before_test_iter(runner, 0, batch)
+    outputs = runner.model.test_step(batch)
+    hook.after_test_iter(runner, 0, batch, outputs)
     assert list(pictures(tmp_path)) == ['attention_test_0_0.png']
 
 
@@ -240,6 +254,7 @@ def worker(rank, work_dir):
     let_gloo_finish()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     torch.cuda.is_available(), reason='the processes work on the CPU')
 def test_two_processes_write_the_same_once(written, tmp_path):

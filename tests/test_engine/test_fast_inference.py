@@ -113,6 +113,7 @@ def test_unknown_type():
         optimize_for_inference(build(), 'int8')
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which('g++') is None, reason='a CPU needs g++ to compile for')
 def test_compiled_for_images_of_any_size():

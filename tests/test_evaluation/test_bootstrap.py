@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from intr_mm.evaluation.bootstrap import bootstrap_interval
+from intr_mm.evaluation.base import bootstrap_interval
 
 
 def test_is_that_of_the_normal_distribution_for_many_values():

@@ -4,7 +4,8 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 
-from intr_mm.evaluation import CalibrationError, fit_temperature, temper
+from intr_mm.evaluation import (CalibrationError, apply_temperature,
+                                fit_temperature)
 
 
 def make_samples(scores, labels):
@@ -57,7 +58,7 @@ def test_temperature_divides_the_logits():
     assert at_once == pytest.approx(
         evaluate(make_samples(tempered, labels)), rel=1e-4)
     torch.testing.assert_close(
-        temper(torch.tensor(scores), 2.5).float(),
+        apply_temperature(torch.tensor(scores), 2.5).float(),
         (logits / 2.5).log_softmax(-1))
 
 
@@ -94,6 +95,6 @@ def test_bad_settings_are_refused():
         with pytest.raises(ValueError, match='num_bins >= 1'):
             CalibrationError(**kwargs)
     with pytest.raises(ValueError, match='has to be positive, got -1'):
-        temper(torch.ones(1, 1), -1)
+        apply_temperature(torch.ones(1, 1), -1)
     with pytest.raises(ValueError, match='no scores'):
         fit_temperature(torch.ones(0, 2), torch.ones(0))

@@ -7,7 +7,7 @@ from ..test_explainers.tiny_model import build_model, images_of
 SHAPES = [(64, 64), (64, 96), (48, 64)]
 
 
-def judge(model, images, samples):
+def evaluate(model, images, samples):
     metric = EvenAttention()
     metric.prepare(model)
     metric.process(dict(inputs=images), samples)
@@ -29,7 +29,7 @@ def test_what_looks_evenly_anyway_keeps_its_predictions():
     attention.in_proj_bias.data[:16] = 0
     images = images_of(*SHAPES)
     samples = predictions(model, images)
-    assert judge(model, images, samples) == dict(top1=100, same=100)
+    assert evaluate(model, images, samples) == dict(top1=100, same=100)
 
 
 def test_is_the_prediction_of_a_model_that_cannot_look():
@@ -49,7 +49,7 @@ def test_is_the_prediction_of_a_model_that_cannot_look():
         dict(gt_label=one['pred_label'], pred_label=other['pred_label'])
         for one, other in zip(even, as_is)
     ]
-    figures = judge(model, images, samples)
+    figures = evaluate(model, images, samples)
     assert figures['top1'] == 100
     same = sum(one['pred_label'] == other['pred_label']
                for one, other in zip(even, as_is))

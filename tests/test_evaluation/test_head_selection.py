@@ -8,8 +8,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from intr_mm.evaluation import HeadSelection, select_heads
-from intr_mm.evaluation.head_replacer import HeadReplacer
-from intr_mm.models.utils import make_padding_mask
+from intr_mm.evaluation.attention_heads import even_maps
+from intr_mm.models import explain_batch
 
 EXACT = dict(rtol=0, atol=1e-5)
 
@@ -50,12 +50,15 @@ def images(*sizes):
     return [torch.randint(0, 256, (3, *size)).float() for size in sizes]
 
 
-def encode(model, inputs):
-    """Memory and mask, and the model's own logits."""
-    data = model.data_preprocessor(dict(inputs=inputs))
-    feats = model.extract_feat(**data)
-    mask = make_padding_mask(data['data_samples'], feats[-1])
-    return model.head.pre_logits(feats), mask, model(**data)
+def logits_of(model, inputs):
+    return model(**model.data_preprocessor(dict(inputs=inputs)))
+
+
+def rescore(model, decoded, replaced):
+    """Logits when the attention heads ``replaced`` (B, heads) look evenly."""
+    maps = torch.where(replaced[:, None, :, None, None], even_maps(decoded),
+                       model.head.maps(decoded))
+    return model.head.rescore(decoded, maps)
 
 
 @pytest.mark.parametrize('queries_per_class, num_layers', [(1, 2), (3, 1)])
@@ -64,28 +67,45 @@ def encode(model, inputs):
 def test_with_no_head_replaced_the_logits_are_the_models(
         queries_per_class, num_layers, sizes):
     model = build(queries_per_class, num_layers=num_layers)
-    memory, mask, logits = encode(model, images(*sizes))
-    assert (mask is None) == (sizes[0] == sizes[1])
-    replacer = HeadReplacer(model.head, memory, mask)
+    logits = logits_of(model, images(*sizes))
+    _, decoded = explain_batch(model, images(*sizes))
+    assert (decoded.padding_mask is None) == (sizes[0] == sizes[1])
     none = torch.zeros(2, 4, dtype=torch.bool)
-    torch.testing.assert_close(replacer(none), logits, **EXACT)
-    assert (replacer(~none) - logits).abs().max() > 1e-2
+    torch.testing.assert_close(rescore(model, decoded, none), logits, **EXACT)
+    evenly = rescore(model, decoded, ~none)
+    assert (evenly - logits).abs().max() > 1e-2
+    # one even map serves all queries and heads
+    even = even_maps(decoded).expand(-1, -1, 4, -1, -1)
+    torch.testing.assert_close(
+        model.head.rescore(decoded, even), evenly, **EXACT)
+
+
+@torch.no_grad()
+def test_scores_of_asked_classes():
+    model = build(queries_per_class=3)
+    _, decoded = explain_batch(model, images((64, 48), (48, 96)))
+    classes = torch.tensor([[4, 1], [0, 0]])
+    maps = model.head.maps(decoded, classes)
+    torch.testing.assert_close(
+        model.head.rescore(decoded, maps, classes),
+        decoded.logits.gather(1, classes), **EXACT)
 
 
 @torch.no_grad()
 def test_a_replaced_head_looks_evenly():
     """A head with queries of zero does, as all its scores are equal."""
     model = build()
-    memory, mask, _ = encode(model, images((64, 48), (48, 96)))
+    _, decoded = explain_batch(model, images((64, 48), (48, 96)))
     one, two = torch.eye(4).bool()[[1, 2]]
     replaced = torch.stack((one, one | two))
-    logits = HeadReplacer(model.head, memory, mask)(replaced)
+    logits = rescore(model, decoded, replaced)
     attention = model.head.decoder.layers[-1].cross_attn.attn
     for row, heads in enumerate(((1, ), (1, 2))):
         for head in heads:
             attention.in_proj_weight[4 * head:4 * head + 4] = 0
             attention.in_proj_bias[4 * head:4 * head + 4] = 0
-        expected = model.head._decode(memory, mask)[0]
+        expected = model.head.decode(decoded.memory,
+                                     decoded.padding_mask).logits
         torch.testing.assert_close(logits[row], expected[row], **EXACT)
 
 
@@ -95,14 +115,15 @@ def test_greedy_order_is_that_of_trying_all(order, best):
     model = build()
     inputs, classes = images((64, 48), (48, 96), (64, 64)), [0, 3, 4]
     steps, curve = select_heads(model, inputs, torch.tensor(classes), order)
-    memory, mask, logits = encode(model, inputs)
-    replacer = HeadReplacer(model.head, memory, mask)
+    logits = logits_of(model, inputs)
+    _, decoded = explain_batch(model, inputs)
     for i, cls in enumerate(classes):
 
         def score(heads):
             replaced = torch.zeros(3, 4, dtype=torch.bool)
             replaced[:, heads] = True
-            return float(replacer(replaced)[i].softmax(-1)[cls].logit())
+            logits = rescore(model, decoded, replaced)
+            return float(logits[i].softmax(-1)[cls].logit())
 
         own = logits[i].softmax(-1)[cls]
         assert curve[i, 0].sigmoid() == pytest.approx(float(own))
@@ -166,7 +187,7 @@ def test_errors_say_what_to_do():
 def test_order_is_told_where_the_softmax_rounds_to_one():
     model = build()
     inputs = images((64, 48), (48, 96))
-    classes = encode(model, inputs)[2].argmax(1)
+    classes = logits_of(model, inputs).argmax(1)
     # Logits are linear in the presence vector, so that their order stays.
     orders = []
     for gain in (1e3, 2.):

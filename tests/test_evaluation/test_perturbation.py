@@ -6,9 +6,8 @@ from mmpretrain.registry import METRICS, MODELS
 from torch import nn
 
 from intr_mm.evaluation import InsertionDeletion, RegionBlanking
-from intr_mm.evaluation.explanation_metric import rank_pixels
-from intr_mm.explainers import CellMaps
-from intr_mm.visualization import CellGeometry
+from intr_mm.evaluation.perturbation import rank_pixels
+from intr_mm.structures import CellGeometry, Explanation
 
 # Distinct, so that the order of the pixels is no matter of ties.
 LOW = torch.linspace(0, .5, 16).view(4, 4).flip(0, 1)
@@ -50,7 +49,7 @@ def bright():
     return image
 
 
-def judge(type_, function, model=None, images=None, **cfg):
+def evaluate(type_, function, model=None, images=None, **cfg):
     metric = METRICS.build(
         dict(
             type=type_,
@@ -68,46 +67,46 @@ def judge(type_, function, model=None, images=None, **cfg):
 
 def test_insertion_and_deletion():
     cfg = dict(steps=4, insertion_baseline='blank')
-    right = judge('InsertionDeletion', points_there, **cfg)
+    right = evaluate('InsertionDeletion', points_there, **cfg)
     assert right['deletion'] == pytest.approx(12.5)
     assert right['insertion'] == pytest.approx(87.5)
-    wrong = judge('InsertionDeletion', points_elsewhere, **cfg)
+    wrong = evaluate('InsertionDeletion', points_elsewhere, **cfg)
     assert wrong['deletion'] == pytest.approx(87.5)
     assert wrong['insertion'] == pytest.approx(12.5)
 
 
 def test_blur_hides_a_single_pixel():
     cfg = dict(steps=4, blur=(3, 2), deletion_baseline='blur')
-    assert judge('InsertionDeletion', points_there,
-                 **cfg)['deletion'] == pytest.approx(12.5)
+    assert evaluate('InsertionDeletion', points_there,
+                    **cfg)['deletion'] == pytest.approx(12.5)
 
 
 def test_blank_is_the_mean_of_the_normalisation():
     """With a bright mean the pixel is never missed; the mean is of RGB."""
     model = OnePixel(mean=[200., 0., 0.])
-    figures = judge(
+    figures = evaluate(
         'InsertionDeletion',
         points_there,
         model,
         steps=4,
         insertion_baseline='blank')
     assert figures['deletion'] == pytest.approx(100)
-    assert judge('RegionBlanking', points_there, model)['flips'] == 0
+    assert evaluate('RegionBlanking', points_there, model)['flips'] == 0
 
 
 def test_blanking_where_it_matters():
-    figures = judge('RegionBlanking', points_there, fraction=1 / 16)
+    figures = evaluate('RegionBlanking', points_there, fraction=1 / 16)
     assert figures['flips'] == 100 and figures['flips_random'] == 0
-    figures = judge('RegionBlanking', points_elsewhere, fraction=1 / 16)
+    figures = evaluate('RegionBlanking', points_elsewhere, fraction=1 / 16)
     assert figures['flips'] == 0
 
 
 def test_inpainting_continues_the_surroundings():
-    figures = judge(
+    figures = evaluate(
         'RegionBlanking', points_there, fraction=1 / 16, fill='inpaint')
     assert figures['flips'] == 100
     white = [torch.full((3, 4, 4), 255.)]
-    figures = judge(
+    figures = evaluate(
         'RegionBlanking',
         points_there,
         images=white,
@@ -117,7 +116,7 @@ def test_inpainting_continues_the_surroundings():
 
 
 def test_every_nth_sample_and_intervals():
-    figures = judge(
+    figures = evaluate(
         'RegionBlanking',
         points_there,
         images=[bright()] * 5,
@@ -144,7 +143,7 @@ def test_repetitions_of_several_ranks_are_not_counted():
 def test_equal_pixels_come_in_no_order_of_place():
     maps = np.zeros((1, 20, 20), np.float32)
     maps[0, 10, 10] = 1
-    cells = CellMaps(maps, CellGeometry(1, 0), (20, 20))
+    cells = Explanation(maps, CellGeometry(1, 0), (20, 20))
     rank = rank_pixels(cells, np.random.default_rng(0))[0]
     assert rank[10, 10] == 0
     assert sorted(rank.flatten().tolist()) == list(range(400))

@@ -7,9 +7,8 @@ from mmpretrain.registry import TASK_UTILS
 from mmpretrain.structures import DataSample
 
 from intr_mm.evaluation import PartPointing, PointingGame
-from intr_mm.explainers import BaseExplainer, CellMaps
-from intr_mm.visualization import (CellGeometry, infer_cell_geometry,
-                                   sample_attention)
+from intr_mm.explainers import BaseExplainer
+from intr_mm.structures import CellGeometry, Explanation, infer_cell_geometry
 from .test_head_selection import build, images
 
 
@@ -28,8 +27,8 @@ class FixedExplainer(BaseExplainer):
         assert model == 'model'
         signs = np.array([1, -1])[:len(self._names), None, None]
         return [
-            CellMaps(signs * (cls == 1).numpy() * image[0].numpy(),
-                     self.geometry, tuple(self._size(image)))
+            Explanation(signs * (cls == 1).numpy() * image[0].numpy(),
+                        self.geometry, tuple(self._size(image)))
             for image, cls in zip(inputs, classes)
         ]
 
@@ -119,7 +118,7 @@ def test_mass_is_that_of_the_drawn_heat():
     masses = [
         100 * heat[mask == 3].sum() / heat.sum() for mask, heat in zip(
             masks,
-            sample_attention(heats, CellGeometry(4, 1.5), (12, 20), (24, 30)))
+            CellGeometry(4, 1.5).resample(heats, (12, 20), (24, 30)))
     ]
     figures = evaluate(masks, heats, stride=4, offset=1.5)
     assert figures['telling_mass'] == pytest.approx(np.mean(masses))

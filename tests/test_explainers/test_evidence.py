@@ -2,8 +2,8 @@ import pytest
 import torch
 from mmpretrain.registry import TASK_UTILS
 
-from intr_mm.evaluation.head_replacer import HeadReplacer
 from intr_mm.explainers import AttentionExplainer, EvidenceExplainer
+from intr_mm.models import explain_batch
 from .tiny_model import CLASSES, build_model
 
 
@@ -23,23 +23,19 @@ def test_is_attention_times_what_the_logit_gains(model):
     images = [torch.rand(3, 64, 64) * 255 for _ in CLASSES]
     evidence = explain(model, images)
     attention = AttentionExplainer('each')(model, images, CLASSES)
-    data = model.data_preprocessor(dict(inputs=images))
-    feats = model.extract_feat(data['inputs'])
-    memory = model.head.pre_logits(feats)
-    replacer = HeadReplacer(model.head, memory)
-    cross = model.head.decoder.layers[-1].cross_attn
-    tokens = memory.flatten(2).transpose(1, 2)
-    values = cross._project(replacer.attending, tokens, tokens)[2]
-    nothing = torch.zeros(2, 2, dtype=torch.bool)
-    looked, eps = replacer.looked, .05
+    _, decoded = explain_batch(model, images)
+    classes, eps = CLASSES[:, None], .05
+    maps = model.head.maps(decoded, classes)  # (2, 1, heads, 8, 8)
     for head, i, j in ((0, 5, 40), (1, 17, 3)):
         gain = []
         for sign in (1, -1):
-            moved = looked.clone()
-            moved[:, head] += sign * eps * (values[:, head, i] -
-                                            values[:, head, j])[:, None]
-            replacer.looked = moved
-            gain.append(replacer(nothing)[[0, 1], CLASSES])
+            moved = maps.clone().flatten(3)
+            moved[:, 0, head, i] += sign * eps
+            moved[:, 0, head, j] -= sign * eps
+            with torch.no_grad():
+                logits = model.head.rescore(decoded, moved.view_as(maps),
+                                            classes)
+            gain.append(logits[:, 0])
         for image in range(2):
             per_attention = (evidence[image].maps /
                              attention[image].maps)[head].ravel()

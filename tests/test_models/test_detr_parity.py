@@ -13,8 +13,8 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from torch import nn
 
+from ..golden import GoldenCase
 from ..tiny import import_transformers
-from .golden import GoldenCase
 
 transformers = import_transformers()
 CONVERTER = 'tools/model_converters/detr_to_mmpretrain.py'

@@ -5,7 +5,7 @@ from mmengine.config import ConfigDict
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from intr_mm.models.layers import MultiheadAttention
+from intr_mm.models.transformer import MultiheadAttention
 from intr_mm.models.utils import make_padding_mask
 
 EXACT = dict(rtol=0, atol=1e-5)

@@ -2,10 +2,10 @@
 import pytest
 import torch
 
-from intr_mm.models.layers import (INTRTransformerDecoder,
-                                   INTRTransformerEncoder, detr_layer_cfg,
-                                   dropped_attention)
-from intr_mm.models.layers.dropout import Dropout, ReLUDropout, dropout
+from intr_mm.models import cpu_training
+from intr_mm.models.cpu_training import Dropout, ReLUDropout, dropout
+from intr_mm.models.transformer import (INTRTransformerDecoder,
+                                        INTRTransformerEncoder, detr_layer_cfg)
 
 ATTENTIONS = ('self_attn_cfg', 'cross_attn_cfg')
 
@@ -32,7 +32,8 @@ def run(layers, query=None):
     """Output and gradients."""
     memory, query_pos, mask = inputs()
     torch.manual_seed(2)
-    out, attending = layers(query, memory, query_pos.expand(3, -1, -1), mask)
+    out, attending = layers(
+        query, memory, query_pos.expand(3, -1, -1), mask, layers=(0, 1))
     (out * torch.arange(out.numel()).view_as(out)).sum().backward()
     return out, attending, memory.grad, query_pos.grad
 
@@ -53,10 +54,10 @@ def keep_all(shape, p, generator, dtype):
 def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
     """They and their gradients are those of fused attention."""
     expected = run(decoder().train())
-    monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
+    monkeypatch.setattr(cpu_training, 'MAX_WEIGHTS', max_weights)
     shapes = []
     monkeypatch.setattr(
-        dropped_attention, 'draw_keep',
+        cpu_training, 'draw_keep',
         lambda shape, *args: shapes.append(shape) or keep_all(shape, *args))
     layers = decoder(dropout=1e-9).train()
     for module in layers.modules():
@@ -70,7 +71,7 @@ def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
 
 @pytest.mark.parametrize('max_weights', [1, 25, 10**6])
 def test_attention_with_dropout_has_its_gradient(monkeypatch, max_weights):
-    monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
+    monkeypatch.setattr(cpu_training, 'MAX_WEIGHTS', max_weights)
     torch.manual_seed(0)
     tensors = [
         torch.randn(2, 3, length, 4, dtype=torch.double, requires_grad=True)
@@ -82,7 +83,7 @@ def test_attention_with_dropout_has_its_gradient(monkeypatch, max_weights):
 
         def attend(*tensors):
             torch.manual_seed(1)
-            return dropped_attention.dropped_attention(*tensors, visible, .4)
+            return cpu_training.attention(*tensors, visible, .4)
 
         assert torch.autograd.gradcheck(attend, tensors)
     attention = torch.nn.functional.scaled_dot_product_attention(
@@ -95,7 +96,7 @@ def test_attention_drops_weights_evenly():
     query, key = torch.zeros(2, 3, 4, 70, 8)
     value = torch.ones(3, 4, 70, 8)
     torch.manual_seed(0)
-    out = dropped_attention.dropped_attention(query, key, value, None, .3)
+    out = cpu_training.attention(query, key, value, None, .3)
     kept = out[..., 0] * 70 * .7
     torch.testing.assert_close(kept, kept.round())
     assert abs(kept.mean() / 70 - .7) < 5 * (.3 * .7 / (840 * 70))**.5
@@ -105,7 +106,6 @@ def test_attention_drops_weights_evenly():
 @pytest.mark.parametrize('p', [0., .1])
 def test_half_precision_attends_in_float32(p):
     """On a CPU in training, within an autocast region or not."""
-    layer = decoder(dropout=p).layers[0].cross_attn.float().train()
     torch.manual_seed(0)
     tensors = torch.randn(3, 2, 2, 50, 8).unbind()
 
@@ -113,7 +113,7 @@ def test_half_precision_attends_in_float32(p):
         cast = [x.to(dtype, copy=True).requires_grad_() for x in tensors]
         torch.manual_seed(1)
         with torch.autocast('cpu', enabled=autocast):
-            out = layer._attend(*cast, None)
+            out = cpu_training.attention(*cast, None, p)
         assert out.dtype is dtype
         out.square().sum().backward()
         return [out.detach().float()] + [x.grad.float() for x in cast]
@@ -133,9 +133,9 @@ def test_mask_of_places_in_pieces(monkeypatch):
     padding[1, 7:] = True
     masks = dict(attn_mask=mask, key_padding_mask=padding)
     expected = layer.eval()(tokens, **masks)
-    monkeypatch.setattr(dropped_attention, 'draw_keep', keep_all)
+    monkeypatch.setattr(cpu_training, 'draw_keep', keep_all)
     for max_weights in (40, 2**20):
-        monkeypatch.setattr(dropped_attention, 'MAX_WEIGHTS', max_weights)
+        monkeypatch.setattr(cpu_training, 'MAX_WEIGHTS', max_weights)
         layer.train()
         layer.dropout_layer.eval()
         torch.testing.assert_close(layer(tokens, **masks), expected)

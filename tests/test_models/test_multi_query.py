@@ -6,7 +6,7 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.registry import MODELS
 
 from intr_mm.evaluation import PointingGame
-from intr_mm.visualization import attend
+from intr_mm.models import explain_batch
 from .test_intr import EXACT, build, images, labels, model_head
 
 K = 3
@@ -150,7 +150,8 @@ def test_pictures_show_the_deciding_query(kwargs):
         head=model_head(queries_per_class=K, in_channels=512),
         **kwargs)
     image, = images((96, 64))
-    maps, _ = attend(model, image, [4, 1])
+    (explained, ), _ = explain_batch(model, [image], classes=(4, 1))
+    maps = explained.attention[0]
     inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
     sample, = model.predict(inputs, attention=dict(classes=(4, 1)))
     assert maps.shape == (2, 4, 3, 2)

@@ -4,7 +4,7 @@ import runpy
 import pytest
 import torch
 
-from .golden import GoldenCase
+from ..golden import GoldenCase
 
 TOL = dict(rtol=0, atol=1e-4)
 CONVERTER = 'tools/model_converters/intr_to_mmpretrain.py'

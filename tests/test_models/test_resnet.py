@@ -10,8 +10,6 @@ def test_equals_torchvision(dc5):
     """Same weights, same features, dilated or not."""
     torch.manual_seed(0)
     reference = resnet50(replace_stride_with_dilation=[False, False, dc5])
-    # the same kernels, the same rounding
-    reference.to(memory_format=torch.channels_last)
     cfg = dict(type='TorchvisionResNet', depth=50)
     if dc5:
         cfg.update(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))

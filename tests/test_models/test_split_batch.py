@@ -1,8 +1,8 @@
-"""A batch that is predicted in parts is predicted as if it were whole."""
+"""A batch that passes the backbone in parts is predicted as the whole."""
 import pytest
 import torch
 
-from intr_mm.models.utils import split_batch
+from intr_mm.models import classifier
 from .test_intr import EXACT, build, images, labels
 
 SIZES = (96, 64), (64, 96), (96, 96), (32, 64), (80, 80)
@@ -11,7 +11,7 @@ SIZES = (96, 64), (64, 96), (96, 96), (32, 64), (80, 80)
 @pytest.fixture
 def seen(monkeypatch):
     """Two images of 96x96 fit in a part; the sizes of those computed."""
-    monkeypatch.setitem(split_batch.__globals__, '_PIXELS', 2 * 96 * 96)
+    monkeypatch.setattr(classifier, '_PIXELS_IN_CACHE', 2 * 96 * 96)
     return []
 
 
@@ -63,6 +63,7 @@ def test_training_takes_the_batch_as_one(seen):
 
 
 def test_large_images_go_one_by_one(seen):
+    model, data = build_watched(seen)
     with torch.no_grad():
-        parts = list(split_batch(torch.zeros(3, 3, 200, 200)))
-    assert [(len(part), samples) for part, samples in parts] == [(1, None)] * 3
+        model(torch.zeros(3, 3, 160, 160))
+    assert seen == [1, 1, 1]

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 
-from intr_mm.models.utils import make_padding_mask, select_classes, valid_grid
+from intr_mm.models.utils import cut_padding, make_padding_mask, select_classes
 
 
 def samples(sizes, padded):
@@ -28,10 +28,9 @@ def test_padding_mask_is_nearest_interpolation(padded, grid):
     expected = F.interpolate(pixels[None], size=grid)[0].bool()
     mask = make_padding_mask(samples(sizes, padded), torch.zeros(8, 1, *grid))
     assert torch.equal(mask, expected)
-    for i, (height, width) in enumerate(valid_grid(mask)):
-        valid = torch.zeros(grid, dtype=torch.bool)
-        valid[:height, :width] = True
-        assert torch.equal(~mask[i], valid)
+    # what is left of a map that is 1 where a cell is valid
+    for of_image, cut in zip(mask, cut_padding(~mask, mask)):
+        assert cut.all() and cut.sum() == (~of_image).sum()
 
 
 def test_no_padding_gives_no_mask():

@@ -1,41 +1,37 @@
 """The tool as a user runs it, on drawn weights."""
 import os
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import cv2
 import pytest
 
 from intr_mm.datasets import RingSpecies
-from ..test_apis.random_demo import CONFIG, write_birds, write_checkpoint
+from ..tiny import DEMO, ROOT, save_demo, write_birds
 
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / 'tools' / 'visualization' / 'explain.py'
+TOOL = 'visualization/explain.py'
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp('random') / 'random.pth')
+    return save_demo(tmp_path_factory.mktemp('random') / 'random.pth')
 
 
-def command(checkpoint, folder, *flags):
+def arguments(checkpoint, folder, *flags):
     return [
-        str(TOOL), CONFIG, checkpoint, *map(str, flags), '--device', 'cpu',
-        '--cfg-options', 'test_dataloader.dataset.num_samples=24',
+        DEMO, checkpoint, *map(str, flags), '--device', 'cpu', '--cfg-options',
+        'test_dataloader.dataset.num_samples=24',
         f"test_dataloader.dataset.cache_dir={folder / 'cache'}"
     ]
 
 
 @pytest.fixture
-def explain(checkpoint, tmp_path, monkeypatch):
+def explain(checkpoint, tmp_path, monkeypatch, run_tool):
     """Run the tool in this process, in the test's folder."""
 
     def run(*flags):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', command(checkpoint, tmp_path, *flags))
-        runpy.run_path(str(TOOL), run_name='__main__')
+        run_tool(TOOL, *arguments(checkpoint, tmp_path, *flags))
 
     return run
 
@@ -44,14 +40,15 @@ def height(path):
     return cv2.imread(str(path)).shape[0]
 
 
+@pytest.mark.slow
 def test_test_images_of_a_class(checkpoint, tmp_path):
     """All that the tool draws, in a process of its own."""
     out = tmp_path / 'out'
     done = subprocess.run([
-        sys.executable,
-        *command(checkpoint, tmp_path, '--class', 'frost_bunting', '--classes',
-                 'top3', '7', '--layer', 0, -1, '--heads', 'best4', '--memory',
-                 '--num', 1, '--out', out, '--report', tmp_path / 'r.html')
+        sys.executable, ROOT / 'tools' / TOOL, *arguments(
+            checkpoint, tmp_path, '--class', 'frost_bunting', '--classes',
+            'top3', '7', '--layer', 0, -1, '--heads', 'best4', '--memory',
+            '--num', 1, '--out', out, '--report', tmp_path / 'r.html')
     ],
                           cwd=tmp_path,
                           env=dict(

@@ -1,43 +1,31 @@
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
-from ..tiny import CONFIG, data_options
+from ..tiny import CONFIG, data_options, save_model, tiny_model
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/fit_temperature.py'
+TOOL = 'analysis_tools/fit_temperature.py'
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(CONFIG).model)
     # Far too sure of what it does not know.
-    torch.nn.init.normal_(model.head.query_embed.weight, std=5)
+    model = tiny_model(std=5)
     torch.nn.init.normal_(model.head.presence_vector.weight, std=5)
-    path = tmp_path_factory.mktemp('weights') / 'tiny.pth'
-    torch.save(dict(state_dict=model.state_dict()), path)
-    return str(path)
+    return save_model(model, tmp_path_factory.mktemp('weights') / 'tiny.pth')
 
 
 @pytest.fixture
-def run(images, checkpoint, tmp_path, monkeypatch):
+def run(images, checkpoint, tmp_path, monkeypatch, run_tool):
 
     def run(*flags, **options):
         out = tmp_path / 'figures.json'
         options = dict(data_options(images), **options)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', [
-            'fit_temperature.py', CONFIG, checkpoint, '--out',
-            str(out), *flags, '--cfg-options',
-            *(f'{key}={value}' for key, value in options.items())
-        ])
-        runpy.run_path(str(TOOL), run_name='__main__')
+        run_tool(TOOL, CONFIG, checkpoint, '--out', out, *flags,
+                 '--cfg-options',
+                 *(f'{key}={value}' for key, value in options.items()))
         assert [path.name for path in tmp_path.iterdir()] == [out.name]
         return json.loads(out.read_text())
 
@@ -72,12 +60,9 @@ def test_halves_judge_each_other_where_there_is_no_other_split(run, split):
     assert held_out['temperature'] != figures['temperature']
 
 
-def test_missing_split_is_named(checkpoint, tmp_path, monkeypatch):
+def test_missing_split_is_named(checkpoint, tmp_path, run_tool):
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = '{CONFIG}'\n"
                       'val_dataloader = val_cfg = val_evaluator = None')
-    monkeypatch.setattr(
-        sys, 'argv',
-        ['fit_temperature.py', str(config), checkpoint])
     with pytest.raises(SystemExit, match='has no val_dataloader'):
-        runpy.run_path(str(TOOL), run_name='__main__')
+        run_tool(TOOL, config, checkpoint)

@@ -1,6 +1,5 @@
 """The flags of the tools do what those of MMPretrain's tools do."""
 import importlib.util
-import runpy
 import sys
 from pathlib import Path
 
@@ -8,10 +7,10 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from intr_mm.engine import bf16_optim_wrapper
-from ..tiny import CONFIG
+from intr_mm import command_line
+from ..tiny import CONFIG, ROOT
 
-OURS = Path(__file__).parents[2] / 'tools'
+OURS = ROOT / 'tools'
 THEIRS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
 
 
@@ -87,20 +86,16 @@ def test_test(monkeypatch, flags):
     assert cfg['load_from'] == 'epoch_1.pth'
 
 
-def test_missing_data_ends_in_one_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, 'argv', [
-        'train.py', CONFIG, '--cfg-options',
-        f'train_dataloader.dataset.data_root={tmp_path}'
-    ])
-    message = f"Data folder '{tmp_path}/train' of train_dataloader does not"
+def test_missing_data_ends_in_one_sentence(run_tool, tmp_path):
+    message = f"{tmp_path}/train'.* not exist"
     with pytest.raises(FileNotFoundError, match=message):
-        runpy.run_path(str(OURS / 'train.py'), run_name='__main__')
+        run_tool('train.py', CONFIG, '--cfg-options',
+                 f'train_dataloader.dataset.data_root={tmp_path}')
 
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_amp_on_cpu(monkeypatch, supported):
-    monkeypatch.setattr(bf16_optim_wrapper, '_cpu_has_bfloat16',
-                        lambda: supported)
+    monkeypatch.setattr(command_line, '_cpu_has_bfloat16', lambda: supported)
     cfg = merged_config(
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
     wrapper = cfg['optim_wrapper'].get('type')

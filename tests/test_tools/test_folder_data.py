@@ -7,8 +7,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from .test_tools import ROOT, run, tool
+from ..tiny import ROOT
+from .conftest import run, tool
 
+pytestmark = pytest.mark.slow
 CONFIG = ROOT / 'configs' / 'intr_folder.py'
 NAMES = tuple(f'species {i:02d}' for i in range(17))
 TRAIN, VAL = 'train_dataloader', 'val_dataloader'

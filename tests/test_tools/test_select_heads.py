@@ -1,35 +1,21 @@
 import re
-import runpy
-import sys
-from pathlib import Path
 
 import mmcv
+import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
 
-from ..tiny import CONFIG
-
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/select_heads.py'
+from ..tiny import CONFIG, save_model, tiny_model
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(CONFIG).model)
-    torch.nn.init.normal_(model.head.query_embed.weight, std=5)
-    path = tmp_path / 'tiny.pth'
-    meta = dict(dataset_meta=dict(classes=['wren', 'crow', 'gull']))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+def run(tmp_path, monkeypatch, run_tool):
+    checkpoint = save_model(
+        tiny_model(std=5), tmp_path / 'tiny.pth', ['wren', 'crow', 'gull'])
+    monkeypatch.chdir(tmp_path)
 
     def run(*flags):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(
-            sys, 'argv',
-            ['select_heads.py', CONFIG,
-             str(path), *map(str, flags)])
-        runpy.run_path(str(TOOL), run_name='__main__')
+        run_tool('analysis_tools/select_heads.py', CONFIG, checkpoint, *flags)
 
     return run
 
@@ -54,8 +40,14 @@ def test_order_and_curve_are_printed_and_drawn(run, images, tmp_path, capsys):
         first.add(odds[0])
         last.add(odds[-1])
     assert len(first) == len(last) == 1
-    picture = mmcv.imread(str(out))
-    assert picture.shape[1] > 500 and picture.std() > 10
+    picture = mmcv.imread(str(out), channel_order='rgb')
+    # A curve for each order, below the maps, and not on them.
+    for colour in ((31, 119, 180), (214, 39, 40)):
+        rows, columns = np.nonzero((abs(picture - np.float32(colour))
+                                    < 9).all(-1))
+        assert rows.min() > picture.shape[0] / 3
+        assert np.ptp(columns) > .6 * picture.shape[1]
+    assert np.ptp(picture[:picture.shape[0] // 3], axis=(0, 1)).min() > 100
 
 
 def test_predicted_class_is_the_default(run, images, tmp_path, capsys):

@@ -3,41 +3,30 @@ import http.client
 import io
 import json
 import re
-import runpy
 import signal
 import subprocess
 import sys
 import threading
 import zlib
 from base64 import b64decode
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
 from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
 from ..browser import console_errors, needs_browser, open_browser
-from ..tiny import CONFIG
+from ..tiny import CONFIG, ROOT, save_model, tiny_model
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = '</script><img src=x onerror="window.hacked=1">'
 
 
 @pytest.fixture(scope='module')
 def checkpoint(tmp_path_factory):
     """Random weights of the tiny model, with names of classes."""
-    torch.manual_seed(0)
-    model = MODELS.build(Config.fromfile(CONFIG).model)
-    model.init_weights()
     path = tmp_path_factory.mktemp('weights') / 'tiny.pth'
-    meta = dict(dataset_meta=dict(classes=['a_wren', HOSTILE, 'c_tit']))
-    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
-    return str(path)
+    return save_model(tiny_model(), path, ['a_wren', HOSTILE, 'c_tit'])
 
 
 @pytest.fixture(scope='module')
@@ -243,6 +232,7 @@ def test_another_class_in_a_browser(checkpoint, server, tmp_path, monkeypatch):
         assert console_errors(driver) == []
 
 
+@pytest.mark.slow
 def test_command_line(checkpoint):
     process = subprocess.Popen(
         [sys.executable, ROOT / 'tools/serve.py', CONFIG, checkpoint] +
@@ -264,20 +254,16 @@ def test_command_line(checkpoint):
 
 @pytest.mark.parametrize('host, warns', [('127.0.0.1', False),
                                          ('0.0.0.0', True)])
-def test_warns_of_other_hosts(checkpoint, monkeypatch, capsys, host, warns):
+def test_warns_of_other_hosts(checkpoint, run_tool, monkeypatch, capsys, host,
+                              warns):
     monkeypatch.setattr(ExplanationServer, 'serve_forever',
                         lambda _: signal.raise_signal(signal.SIGINT))
-    run_tool(monkeypatch, CONFIG, checkpoint, '--host', host, '--port', '0')
+    run_tool('serve.py', CONFIG, checkpoint, '--host', host, '--port', 0)
     output = capsys.readouterr().out
     assert ('Warning:' in output) == warns and f'http://{host}:' in output
 
 
-def test_pixels_that_cannot_be_decoded_safely(checkpoint, monkeypatch, capsys):
+def test_pixels_that_cannot_be_decoded_safely(checkpoint, run_tool, capsys):
     with pytest.raises(SystemExit):
-        run_tool(monkeypatch, CONFIG, checkpoint, '--max-pixels', '1000000000')
+        run_tool('serve.py', CONFIG, checkpoint, '--max-pixels', 1_000_000_000)
     assert '--max-pixels has to be' in capsys.readouterr().err
-
-
-def run_tool(monkeypatch, *args):
-    monkeypatch.setattr(sys, 'argv', ['serve.py', *args])
-    runpy.run_path(str(ROOT / 'tools/serve.py'), run_name='__main__')

@@ -1,70 +1,15 @@
 """The tools as a user runs them, in processes of their own."""
 import json
-import os
 import pickle
 import signal
-import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from ..tiny import CONFIG, data_options
+from ..tiny import CONFIG, DEMO
+from .conftest import dist_tool, finish, free_port, run, start, tool
 
-ROOT = Path(__file__).parents[2]
-
-
-def start(command, images, work_dir, *flags, options=None, **env):
-    """Start a tool in the work folder, on images if the config needs any."""
-    work_dir.mkdir(exist_ok=True)
-    options = dict(data_options(images) if images else {}, **(options or {}))
-    command = [
-        *map(str, command), '--work-dir',
-        str(work_dir), *flags, '--cfg-options',
-        *(f'{key}={value}' for key, value in options.items())
-    ]
-    path = os.pathsep.join((str(ROOT), str(Path(__file__).parent)))
-    # training on the CPU is what is tested, also where there is a GPU
-    env = dict(
-        os.environ,
-        PYTHONPATH=path,
-        PYTHON=sys.executable,
-        CUDA_VISIBLE_DEVICES='',
-        OMP_NUM_THREADS='1',
-        **env)
-    return subprocess.Popen(
-        command,
-        cwd=work_dir,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT)
-
-
-def finish(process, code=0):
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == code, output
-    return output
-
-
-def run(*args, code=0, **kwargs):
-    return finish(start(*args, **kwargs), code)
-
-
-def tool(name, config=CONFIG):
-    return [sys.executable, ROOT / 'tools' / name, config]
-
-
-def dist_tool(name, *args):
-    return ['bash', ROOT / 'tools' / name, CONFIG, *args]
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(('', 0))
-        return str(sock.getsockname()[1])
+pytestmark = pytest.mark.slow
 
 
 def losses(work_dir):
@@ -124,7 +69,6 @@ def test_killed_run_resumes_to_the_same_result(images, unbroken, tmp_path):
 
 def test_killed_demo_resumes_to_the_same_result(tmp_path):
     """The demo itself, on 160 of its pictures."""
-    demo = ROOT / 'configs' / 'intr_demo.py'
     options = {
         'train_cfg.max_epochs': 3,
         'train_dataloader.dataset.num_samples': 160,
@@ -134,9 +78,9 @@ def test_killed_demo_resumes_to_the_same_result(tmp_path):
         'default_hooks.logger.interval': 1
     }
     unbroken = tmp_path / 'unbroken'
-    run(tool('train.py', demo), None, unbroken, options=options)
+    run(tool('train.py', DEMO), None, unbroken, options=options)
     assert len(losses(unbroken)) == 15
-    check_resume(demo, None, unbroken, tmp_path, options=options)
+    check_resume(DEMO, None, unbroken, tmp_path, options=options)
 
 
 def test_distributed_evaluation_counts_each_image_once(images, unbroken,

@@ -1,7 +1,8 @@
 """Seven explanations of three classes, some of them wrong, for reports."""
 import numpy as np
 
-from intr_mm.visualization import CellGeometry, Explanation, HTMLReport
+from intr_mm.structures import CellGeometry, Explanation
+from intr_mm.visualization import HTMLReport
 
 HOSTILE = ('</script><img src=x onerror="window.hacked=1"><!--<script>'
            '\u2028 &"\'')

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from intr_mm.visualization import CellGeometry, draw_attention
+from intr_mm.structures import CellGeometry
+from intr_mm.visualization import draw_attention
 
 
 def panels(picture):

@@ -6,8 +6,9 @@ import torch
 from mmpretrain.models import ImageClassifier
 from torch import nn
 
-from intr_mm.models import INTRClassifier
-from intr_mm.visualization import CellGeometry, attend, sample_attention
+from intr_mm.models import (BaseExplainingHead, Decoded, INTRClassifier,
+                            explain_batch)
+from intr_mm.structures import CellGeometry
 
 
 def peak(heat):
@@ -26,7 +27,7 @@ def one_cell(grid, cell):
 ])
 def test_peak_lies_on_the_centre_of_its_cell(geometry, pixel):
     attention = one_cell((7, 9), (3, 5))
-    heat = sample_attention(attention, geometry, (224, 288), (224, 288))[0]
+    heat = geometry.resample(attention, (224, 288), (224, 288))[0]
     assert peak(heat) == pixel
     assert heat[pixel] == 1
 
@@ -35,8 +36,7 @@ def test_plain_resize_is_half_a_cell_off():
     """What the geometry is for: stride 32 of padded convolutions."""
     attention = one_cell((7, 9), (3, 5))
     plain = cv2.resize(attention[0], (288, 224))
-    heat = sample_attention(attention, CellGeometry(32, 0), (224, 288),
-                            (224, 288))[0]
+    heat = CellGeometry(32, 0).resample(attention, (224, 288), (224, 288))[0]
     y, x = np.mgrid[:224, :288]
     shift = [((plain - heat) * axis).sum() / heat.sum() for axis in (y, x)]
     assert shift == pytest.approx([15.5, 15.5], abs=.01)
@@ -45,8 +45,7 @@ def test_plain_resize_is_half_a_cell_off():
 def test_patch_embedding_is_a_plain_resize():
     """Where a resize is right, both agree at every pixel."""
     attention = np.random.default_rng(0).random((2, 6, 8), dtype=np.float32)
-    heat = sample_attention(attention, CellGeometry(16, 7.5), (96, 128),
-                            (96, 128))
+    heat = CellGeometry(16, 7.5).resample(attention, (96, 128), (96, 128))
     for values, expected in zip(heat, attention):
         np.testing.assert_allclose(
             values, cv2.resize(expected, (128, 96)), atol=1e-5)
@@ -55,20 +54,17 @@ def test_patch_embedding_is_a_plain_resize():
 def test_scale_of_the_original_image():
     """A pixel p of the input is (p + .5) * original / input - .5 of it."""
     attention = one_cell((5, 5), (2, 3))
-    heat = sample_attention(attention, CellGeometry(8, 0), (40, 40),
-                            (120, 200))[0]
+    heat = CellGeometry(8, 0).resample(attention, (40, 40), (120, 200))[0]
     # (16 + .5) * 3 - .5 and (24 + .5) * 5 - .5
     assert peak(heat) == (49, 122)
 
 
 def test_nearest_cell_beyond_the_outer_centres():
     attention = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
-    heat = sample_attention(attention, CellGeometry(8, 3.5), (16, 24),
-                            (16, 24))[0]
+    heat = CellGeometry(8, 3.5).resample(attention, (16, 24), (16, 24))[0]
     assert (heat[:3, :3] == 0).all() and (heat[-3:, -3:] == 5).all()
-    single = sample_attention(
-        np.ones((1, 1, 1), dtype=np.float32), CellGeometry(8, 0), (8, 8),
-        (4, 4))
+    single = CellGeometry(8, 0).resample(
+        np.ones((1, 1, 1), dtype=np.float32), (8, 8), (4, 4))
     assert (single == 1).all()
 
 
@@ -83,15 +79,24 @@ class Quadrants(nn.Module):
         return (self.pool(x), )
 
 
-class BrightestCell(nn.Module):
-    """Head whose attention is the brightness, over all cells given."""
+class BrightestCell(BaseExplainingHead):
+    """Two attention heads look where it is bright, in every class."""
+    num_classes, num_layers, num_heads = 9, 3, 2
 
-    def get_attention(self, feats, classes, padding_mask=None, **kwargs):
-        light = feats[-1].mean(1, keepdim=True)[:, None]
-        if padding_mask is not None:
-            light = light.masked_fill(padding_mask[:, None, None], 0)
+    def pre_logits(self, feats):
+        return feats[-1]
+
+    def decode(self, memory, padding_mask=None, layers=()):
+        logits = torch.arange(9.).expand(len(memory), -1)
+        return Decoded(logits, memory, padding_mask, logits[..., None],
+                       logits.long(), dict.fromkeys(layers))
+
+    def maps(self, decoded, classes=None, layer=-1):
+        light = decoded.memory.mean(1, keepdim=True)[:, None]
+        if decoded.padding_mask is not None:
+            light = light.masked_fill(decoded.padding_mask[:, None, None], 0)
         light = light / light.sum((-2, -1), keepdim=True)
-        return light.expand(-1, len(classes), 2, -1, -1)
+        return light.expand(-1, classes.size(1), 2, -1, -1)
 
 
 @pytest.mark.parametrize('kind, preprocessor', [
@@ -107,26 +112,14 @@ def test_padding_is_cut_away(kind, preprocessor):
     model.backbone, model.head = Quadrants(), BrightestCell()
     image = torch.zeros(3, 44, 72, dtype=torch.uint8)
     image[:, 20, 60] = 255
-    attention, geometry = attend(model.eval(), image, [4, 2, 7])
-    assert attention.shape == (3, 2, 6, 9)
+    (sample, ), _ = explain_batch(
+        model.eval(), [image], classes=(4, 'pred', 7), layers=(2, ))
+    assert sample.attention_classes.tolist() == [4, 8, 7]
+    assert sample.attention.shape == (1, 3, 2, 6, 9)
+    attention, geometry = sample.attention[0].numpy(), sample.geometry
     assert geometry == CellGeometry(8, 3.5)
-    heat = sample_attention(attention[0], geometry, (44, 72), (88, 144))[0]
+    heat = geometry.resample(attention[0], (44, 72), (88, 144))[0]
     y, x = peak(heat)
     # The cell of the pixel is centred on (19.5, 59.5), at twice the scale
     # (39.5, 119.5).
     assert abs(y - 39.5) <= 1 and abs(x - 119.5) <= 1
-
-
-def test_classes_reach_the_head():
-    received = {}
-
-    class Head(BrightestCell):
-
-        def get_attention(self, feats, classes, **kwargs):
-            received.update(classes=classes, **kwargs)
-            return super().get_attention(feats, classes)
-
-    model = ImageClassifier(backbone=dict(type='ResNet', depth=18))
-    model.backbone, model.head = Quadrants(), Head()
-    attend(model, torch.ones(3, 16, 16, dtype=torch.uint8), [1, 0], layer=2)
-    assert received == dict(classes=[1, 0], layer=2, deciding_only=True)

@@ -7,7 +7,7 @@ from mmpretrain.models import ImageClassifier
 from timm.layers import Conv2dSame
 from torch import nn
 
-from intr_mm.visualization import CellGeometry, infer_cell_geometry
+from intr_mm.structures import CellGeometry, infer_cell_geometry
 
 RESNET = dict(type='ResNet', depth=18, stem_channels=4, base_channels=4)
 DC5 = dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2), out_indices=(3, ))

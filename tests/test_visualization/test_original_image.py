@@ -5,7 +5,7 @@ import torch
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
-from intr_mm.visualization import original_image
+from intr_mm.engine.hooks.attention_visualization_hook import original_image
 
 
 @pytest.fixture

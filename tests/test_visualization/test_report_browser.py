@@ -5,7 +5,7 @@ from base64 import b64decode
 import numpy as np
 import pytest
 
-from intr_mm.visualization import HTMLReport, sample_attention
+from intr_mm.visualization import HTMLReport
 from ..browser import console_errors, needs_browser, open_browser
 from .report_data import EXPLANATIONS, HOSTILE, birds
 
@@ -154,9 +154,9 @@ def test_heat_lies_where_python_says(visit, head):
     expected = maps.mean(0) if head is None else maps[head]
 
     def sample(values):
-        return sample_attention(
-            values.reshape(1, 5, 7), explanation.geometry,
-            explanation.img_shape, (height, width))[0].ravel()
+        return explanation.geometry.resample(
+            values.reshape(5, 7), explanation.img_shape,
+            (height, width)).ravel()
 
     np.testing.assert_allclose(heat, sample(cells), rtol=1e-6)
     # half a step of the codes, and what lies below the least of them

@@ -48,7 +48,7 @@ from intr_mm.benchmark import (CLASS_COUNTS, INFERENCE_MODES, PLOTTED,
                                describe_machine, find_photos, format_profiles,
                                format_results, official_args, plan,
                                plot_classes)
-from intr_mm.engine import merge_options
+from intr_mm.command_line import merge_options
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs' / 'intr_cub.py'
 

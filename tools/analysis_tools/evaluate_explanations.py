@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Judge a model's explanations beside chance and other methods, in one run.
+"""Evaluate a model's explanations beside chance and other methods, in one run.
 
 All columns explain the same images of the test data under the same protocol.
-Pointing is judged if the config's test_evaluator has a PointingGame or a
+Pointing is evaluated if the config's test_evaluator has a PointingGame or a
 PartPointing.
 """
 import argparse
@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  merge_options, setup_cpu_distributed)
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         '--sample-interval',
         type=int,
         default=1,
-        help='judge insertion, deletion and blanking on every n-th image of '
+        help='insertion, deletion and blanking on every n-th image of '
         'these, as they run the model dozens of times for each')
     parser.add_argument(
         '--steps', type=int, default=16, help='of insertion and deletion')

@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Fit the temperature at which a model's scores say how often it is right.
 
-The temperature is fitted to one split, and judged on it and on images that it
-was not fitted to: on the test split if the one of validation was fitted, and
-where there is no other split, by a fit to one half and a look at the other.
+The temperature is fitted to one split, and measured on it and on images that
+it was not fitted to: on the test split if the one of validation was fitted,
+and where there is no other split, by a fit to one half and a look at the
+other.
 """
 import argparse
 import os
@@ -14,8 +15,8 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-from intr_mm.engine import (check_data_folders, fill_num_classes,
-                            merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  merge_options, setup_cpu_distributed)
 from intr_mm.evaluation import calibration, fit_temperature
 
 
@@ -69,8 +70,8 @@ def predict(cfg: Config, split: str) -> tuple:
             torch.tensor([int(p['gt_label']) for p in predictions]))
 
 
-def judge(name: str, scores: torch.Tensor, labels: torch.Tensor,
-          temperature: float, num_bins: int) -> dict:
+def measure(name: str, scores: torch.Tensor, labels: torch.Tensor,
+            temperature: float, num_bins: int) -> dict:
     return dict(
         split=name,
         num_images=len(labels),
@@ -88,25 +89,25 @@ def main() -> None:
     scores, labels = predict(cfg, args.split)
     temperature = fit_temperature(scores, labels)
     fitted_on = f'{args.split} (fitted)'
-    rows = [judge(fitted_on, scores, labels, temperature, args.num_bins)]
+    rows = [measure(fitted_on, scores, labels, temperature, args.num_bins)]
     test = cfg.get('test_dataloader')
     if (args.split == 'val' and test is not None
             and test.dataset != cfg.val_dataloader.dataset):
         rows.append(
-            judge('test', *predict(cfg, 'test'), temperature, args.num_bins))
+            measure('test', *predict(cfg, 'test'), temperature, args.num_bins))
     else:
         order = torch.randperm(
             len(labels), generator=torch.Generator().manual_seed(args.seed))
         first, second = order.chunk(2)
         rows.append(
-            judge(f'held-out half of {args.split}',
-                  scores[second], labels[second],
-                  fit_temperature(scores[first],
-                                  labels[first]), args.num_bins))
+            measure(f'held-out half of {args.split}', scores[second],
+                    labels[second],
+                    fit_temperature(scores[first],
+                                    labels[first]), args.num_bins))
 
     print(f'\nTemperature {temperature:.4f}, fitted to the '
           f'{args.split} split\n\n'
-          f'{"judged on":<24}{"images":>8}{"T":>8}{"ECE":>9}{"at T":>9}'
+          f'{"measured on":<24}{"images":>8}{"T":>8}{"ECE":>9}{"at T":>9}'
           f'{"conf.":>9}{"at T":>9}{"acc.":>8}{"NLL":>9}{"at T":>9}')
     for row in rows:
         before, after = row['before'], row['after']

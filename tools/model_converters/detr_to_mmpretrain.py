@@ -14,10 +14,10 @@ import argparse
 import torch
 from torch import Tensor, nn
 
-from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
-                            report_conversion, save_weights)
-from intr_mm.models.utils import check_complete
-from intr_mm.utils import convert_foreign, describe, find_weights
+from intr_mm.checkpoints import (check_complete, convert_foreign, describe,
+                                 find_weights, read_checkpoint,
+                                 refuse_in_one_sentence, report_conversion,
+                                 save_weights)
 
 
 def parse_args() -> argparse.Namespace:

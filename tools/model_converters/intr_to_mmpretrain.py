@@ -11,11 +11,11 @@ ending names (.pth or .safetensors). ``load_from``, ``tools/test.py`` and
 """
 import argparse
 
-from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
-                            report_conversion, save_weights)
-from intr_mm.models.utils import check_complete
-from intr_mm.utils import (OFFICIAL_INTR, convert_foreign, describe,
-                           find_weights, identify)
+from intr_mm.checkpoints import (OFFICIAL_INTR, check_complete,
+                                 convert_foreign, describe, find_weights,
+                                 identify, read_checkpoint,
+                                 refuse_in_one_sentence, report_conversion,
+                                 save_weights)
 
 
 def parse_args() -> argparse.Namespace:

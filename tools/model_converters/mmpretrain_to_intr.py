@@ -9,11 +9,9 @@ holds the weights under ``model``, or safetensors where its ending says so.
 """
 import argparse
 
-from intr_mm.engine import (read_checkpoint, refuse_in_one_sentence,
-                            save_weights)
-from intr_mm.models.utils import check_complete
-from intr_mm.utils import (TO_OFFICIAL, describe, find_weights, is_our_name,
-                           rename)
+from intr_mm.checkpoints import (TO_OFFICIAL, check_complete, describe,
+                                 find_weights, is_our_name, read_checkpoint,
+                                 refuse_in_one_sentence, rename, save_weights)
 
 
 def parse_args() -> argparse.Namespace:

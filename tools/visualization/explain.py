@@ -14,12 +14,11 @@ from mmpretrain.utils import track
 
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
-from intr_mm.apis.image_inputs import list_images
-from intr_mm.apis.results import unique_stems
-from intr_mm.engine.data_folders import check_data_folders, leaf_datasets
-from intr_mm.engine.data_options import fill_num_classes, merge_options
-from intr_mm.visualization import (Explanation, HTMLReport, draw_explanation,
-                                   draw_memory)
+from intr_mm.apis.image_inputs import list_images, unique_stems
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  leaf_datasets, merge_options)
+from intr_mm.structures import Explanation
+from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -167,7 +166,7 @@ def run(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
-    depth = len(inferencer.model.head.decoder.layers)
+    depth = inferencer.model.head.num_layers
     for layer in args.layer:
         if not -depth <= layer < depth:
             raise SystemExit(f'--layer {layer} is not there: the decoder has '

@@ -1,13 +1,57 @@
-"""Outlines of a bird that faces right, in units of about 1/90 of its length.
+"""The twelve invented species of RingSpecies, and the outlines of a bird.
 
-x grows to the right and y downwards, as in images; the origin lies in the
-body. Outlines of the head are given in the pose in which it looks ahead.
+Species ``k < 6`` has the first ``k`` parts "on"; species ``6 + k`` is its
+complement. Going round the ring therefore switches one part at a time: two
+neighbours differ in exactly one part, all other pairs in at least two, and
+the two parts in which a species differs from its neighbours identify it.
+
+The bird faces right, in units of about 1/90 of its length. x grows to the
+right and y downwards, as in images; the origin lies in the body. Outlines of
+the head are given in the pose in which it looks ahead.
 """
 import numpy as np
+from numpy.typing import ArrayLike
+
+PARTS = ('crown', 'beak', 'collar', 'breast', 'wing', 'tail')
+
+SPECIES = ('Alder Finch', 'Bramble Wren', 'Cinder Lark', 'Dusk Warbler',
+           'Ember Thrush', 'Frost Bunting', 'Gorse Pipit', 'Harbour Siskin',
+           'Iris Chat', 'Juniper Linnet', 'Kelp Sparrow', 'Lantern Oriole')
 
 
-def smooth(points, rounds=3):
-    """Round the corners of a closed polygon by Chaikin's corner cutting."""
+def attributes_of(species: int) -> tuple[bool, ...]:
+    """Tell which parts of a species are "on".
+
+    Args:
+        species: Place on the ring, 0 to 11.
+
+    Returns:
+        One value for each of :data:`PARTS`.
+    """
+    complement, num_on = divmod(species, len(PARTS))
+    return tuple(
+        (part < num_on) != bool(complement) for part in range(len(PARTS)))
+
+
+def telling_parts_of(species: int) -> tuple[int, int]:
+    """Tell which two parts set a species apart from its neighbours.
+
+    Args:
+        species: Place on the ring, 0 to 11.
+
+    Returns:
+        Indices into :data:`PARTS`: the part that differs from the
+        previous species, then the one that differs from the next.
+    """
+    return ((species - 1) % len(PARTS), species % len(PARTS))
+
+
+def smooth(points: ArrayLike, rounds: int = 3) -> np.ndarray:
+    """Round the corners of a polygon (N, 2) by Chaikin's corner cutting.
+
+    Returns:
+        The closed polygon (2**rounds * N, 2).
+    """
     points = np.asarray(points, dtype=np.float64)
     for _ in range(rounds):
         following = np.roll(points, -1, axis=0)
@@ -18,17 +62,19 @@ def smooth(points, rounds=3):
     return points
 
 
-def curve(start, middle, end):
+def curve(start: np.ndarray, middle: np.ndarray,
+          end: np.ndarray) -> np.ndarray:
     """Bend a line into a quadratic Bezier curve of 9 points."""
     t = np.linspace(0, 1, 9)[:, None]
     return (1 - t)**2 * start + 2 * t * (1 - t) * middle + t**2 * end
 
 
-def _strip(start, end, spans):
+def _strip(start: ArrayLike, end: ArrayLike,
+           spans: list[tuple[float, float]]) -> list[np.ndarray]:
     """Cut cross bands out of a strip between two edges of two points."""
     start, end = np.asarray(start, float), np.asarray(end, float)
 
-    def edge(t):
+    def edge(t: float) -> np.ndarray:
         return start + t * (end - start)
 
     return [np.concatenate([edge(a), edge(b)[::-1]]) for a, b in spans]

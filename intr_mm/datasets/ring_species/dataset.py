@@ -11,9 +11,8 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .painter import PART_LABELS, paint
-from .scene import Scene
-from .species import PARTS, SPECIES, attributes_of, telling_parts_of
+from .anatomy import PARTS, SPECIES, attributes_of, telling_parts_of
+from .painting import PART_LABELS, Scene, paint
 
 _PICTURES_PER_UPDATE = 50
 
@@ -24,7 +23,7 @@ class RingSpecies(BaseDataset):
 
     A procedural data set for fine-grained recognition, drawn from a seed.
     The species stand on a ring, and each differs from its two neighbours in
-    exactly one part (see :mod:`.species`); pose, size, colours, light,
+    exactly one part (see :mod:`.anatomy`); pose, size, colours, light,
     clutter and occluders are nuisance. Since the parts that set a species
     apart are known, so is where a classifier *should* look.
 
@@ -58,6 +57,10 @@ class RingSpecies(BaseDataset):
             on. None draws into memory whenever the data set is built.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`,
             such as ``pipeline``.
+
+    Raises:
+        ValueError: If ``num_samples``, ``seed`` or ``img_size`` is out of
+            range.
     """
 
     METAINFO = dict(classes=SPECIES)
@@ -68,7 +71,7 @@ class RingSpecies(BaseDataset):
                  img_size: int = 96,
                  counterfactual: bool = False,
                  cache_dir: str | None = None,
-                 **kwargs):
+                 **kwargs) -> None:
         if num_samples < 1:
             raise ValueError('RingSpecies needs num_samples of at least 1, '
                              f'got {num_samples}.')
@@ -109,10 +112,7 @@ class RingSpecies(BaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """Get the image and the annotation of a sample.
-
-        Args:
-            idx: Index of the sample.
+        """Get a copy of the image and annotation of a sample.
 
         Returns:
             See the class; ``ori_shape`` and ``img_shape`` are (H, W).
@@ -135,7 +135,7 @@ class RingSpecies(BaseDataset):
             f'Counterfactual: \t{self.counterfactual}',
         ]
 
-    def _load_pictures(self, labels):
+    def _load_pictures(self, labels: np.ndarray) -> np.ndarray:
         if self.cache_dir is None:
             return self._draw(labels)
         path = Path(self.cache_dir) / self._cache_name()
@@ -143,12 +143,17 @@ class RingSpecies(BaseDataset):
             _write_whole(path, self._draw(labels))
         return np.load(path, mmap_mode='r')
 
-    def _cache_name(self):
+    def _cache_name(self) -> str:
         pairs = '_pairs' if self.counterfactual else ''
         return (f'seed{self.seed}_{self.num_samples}x{self.img_size}{pairs}_'
                 f'{_painter_version()}.npy')
 
-    def _draw(self, labels):
+    def _draw(self, labels: np.ndarray) -> np.ndarray:
+        """Draw scenes as the species ``labels`` (scenes, versions).
+
+        Returns:
+            Records of ``img`` and ``part_mask``, scene by scene.
+        """
         size = self.img_size
         pictures = np.empty(labels.shape, [('img', 'u1', (size, size, 3)),
                                            ('part_mask', 'u1', (size, size))])
@@ -171,7 +176,7 @@ class RingSpecies(BaseDataset):
         return pictures.ravel()
 
 
-def _painter_version():
+def _painter_version() -> str:
     """Hash all that may change a drawn image besides the arguments."""
     digest = hashlib.sha256(cv2.__version__.encode())
     for source in sorted(Path(__file__).parent.glob('*.py')):
@@ -179,7 +184,7 @@ def _painter_version():
     return digest.hexdigest()[:12]
 
 
-def _write_whole(path, array):
+def _write_whole(path: Path, array: np.ndarray) -> None:
     """Write an array such that no process ever sees a part of the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, unfinished = tempfile.mkstemp(suffix='.tmp', dir=path.parent)

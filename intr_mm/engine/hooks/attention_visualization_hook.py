@@ -1,21 +1,27 @@
 import os.path as osp
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import mmcv
 import numpy as np
 from mmengine.dist import gather_object, get_dist_info, is_main_process
+from mmengine.fileio import get as read_bytes
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import select_classes
-from intr_mm.visualization import (Explanation, HTMLReport, attend,
-                                   draw_explanation, original_image)
+from intr_mm.structures import Explanation, trace_cells
+from intr_mm.visualization import HTMLReport, draw_explanation
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
                                                    encode_explanation)
 from ..model_utils import unwrap_model
+
+# Field of the predictions whose maps are drawn.
+_FIELD = 'drawing'
 
 
 @HOOKS.register_module()
@@ -26,7 +32,8 @@ class AttentionVisualizationHook(Hook):
     decoder layer, the mean of the heads. The visualizer's backends receive it
     under a name that stays the same from epoch to epoch. Distributed runs
     write the pictures that one process would write, each once, at the end of
-    the epoch. With test-time augmentation, the first view is drawn.
+    the epoch. The maps are those of the prediction itself: the model runs
+    once. With test-time augmentation, the first view is asked again and drawn.
 
     Args:
         enable: Whether to draw.
@@ -64,16 +71,27 @@ class AttentionVisualizationHook(Hook):
         self.report = report
         self._pictures: list[tuple[str, np.ndarray]] = []
         self._encoded: list[tuple[int, EncodedExplanation]] = []
+        self._request = ExitStack()
 
     def before_run(self, runner) -> None:
         """Refuse a model that has no attention to show."""
         model = unwrap_model(runner.model)
-        if self.enable and not hasattr(
-                getattr(model, 'head', None), 'get_attention'):
+        if self.enable and not isinstance(
+                getattr(model, 'head', None), BaseExplainingHead):
             raise TypeError(
                 'AttentionVisualizationHook shows the attention of an '
                 f'INTRHead, but {type(model).__name__} has none; give the '
                 'model an INTRHead or set enable=False on the hook.')
+
+    def before_val_iter(self, runner, batch_idx: int,
+                        data_batch: dict) -> None:
+        """Ask the model for the maps to draw."""
+        self._ask(runner, runner.val_loop.dataloader, batch_idx, data_batch)
+
+    def before_test_iter(self, runner, batch_idx: int,
+                         data_batch: dict) -> None:
+        """Ask the model for the maps to draw."""
+        self._ask(runner, runner.test_loop.dataloader, batch_idx, data_batch)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch: dict,
                        outputs: Sequence[DataSample]) -> None:
@@ -95,31 +113,76 @@ class AttentionVisualizationHook(Hook):
         self._gather(runner, 'test')
         self._write_report(runner, 'test')
 
+    def _places(self, dataloader: DataLoader, batch_idx: int,
+                batch_size: int) -> list[tuple[int, int]]:
+        """Place in the batch and index in the data set of what is drawn."""
+        if not self.enable:
+            return []
+        return [(place, index) for place, index in _sample_indices(
+            dataloader, batch_idx, batch_size) if index % self.interval == 0]
+
+    def _ask(self, runner, dataloader: DataLoader, batch_idx: int,
+             data_batch: dict) -> None:
+        samples = data_batch['data_samples']
+        if not _is_augmented(data_batch) and self._places(
+                dataloader, batch_idx, len(samples)):
+            model = unwrap_model(runner.model)
+            labelled = all('gt_label' in sample for sample in samples)
+            self._request.enter_context(
+                _ask_maps(model.head, self._spec(labelled), self.layer))
+            self._cells = self._request.enter_context(trace_cells(model))
+
+    def _spec(self, labelled: bool) -> list[str | int]:
+        return [c for c in self.classes if c != 'gt' or labelled]
+
     def _draw_batch(self, runner, mode: str, batch_idx: int, data_batch: dict,
                     outputs: Sequence[DataSample]) -> None:
-        if not self.enable:
-            return
+        self._request.close()
         loop = runner.val_loop if mode == 'val' else runner.test_loop
-        dataset = loop.dataloader.dataset
-        names = getattr(dataset, 'metainfo', {}).get('classes')
-        images = data_batch['inputs']
-        # Test-time augmentation gives a batch for each view.
-        views = [images] if getattr(images[0], 'ndim', 0) == 3 else images
-        for i, index in _sample_indices(loop.dataloader, batch_idx,
-                                        len(outputs)):
-            if index % self.interval == 0:
-                name = f'attention_{mode}_{index}'
-                explanation = self._explain(
-                    unwrap_model(runner.model), views[0][i], outputs[i], index)
-                picture = draw_explanation(
-                    explanation, names, name_layer=False)
-                self._pictures.append((name, picture))
-                if self.report:
-                    self._encoded.append(
-                        (index, encode_explanation(explanation)))
+        names = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
+        for i, index in self._places(loop.dataloader, batch_idx, len(outputs)):
+            name = f'attention_{mode}_{index}'
+            explanation = self._explain(runner, data_batch, outputs[i], i,
+                                        index)
+            picture = draw_explanation(explanation, names, name_layer=False)
+            self._pictures.append((name, picture))
+            if self.report:
+                self._encoded.append((index, encode_explanation(explanation)))
         if get_dist_info()[1] == 1:
             self._write(runner, mode, self._pictures)
             self._pictures = []
+
+    def _explain(self, runner, data_batch: dict, output: DataSample,
+                 place: int, index: int) -> Explanation:
+        model = unwrap_model(runner.model)
+        image, sample = data_batch['inputs'][place], output
+        if _is_augmented(data_batch):
+            image = data_batch['inputs'][0][place]
+            sample = self._ask_again(model, image, output)
+        else:
+            sample.set_metainfo(
+                dict(
+                    geometry=self._cells[sample.grid],
+                    img_shape=tuple(image.shape[-2:])))
+        return Explanation.from_sample(
+            sample,
+            original_image(image, output),
+            [self.layer % model.head.num_layers],
+            osp.basename(output.get('img_path') or f'sample {index}'),
+            field=_FIELD)
+
+    def _ask_again(self, model: nn.Module, image: Tensor,
+                   output: DataSample) -> DataSample:
+        """A prediction with its maps on one view of test-time augmentation."""
+        spec = self._spec('gt_label' in output)
+        classes = select_classes(spec, output.pred_score[None],
+                                 output.get('gt_label'))
+        (sample, ), _ = explain_batch(
+            model, [image], [output.new()], classes, layers=(self.layer, ))
+        sample.set_field(sample.attention, _FIELD)
+        sample.set_field(sample.attention_classes, f'{_FIELD}_classes')
+        # that of all views
+        return sample.set_pred_score(output.pred_score)
 
     def _gather(self, runner, mode: str) -> None:
         # The visualizer writes in the main process only.
@@ -160,36 +223,46 @@ class AttentionVisualizationHook(Hook):
         folder = self.out_dir or osp.join(runner.log_dir, 'vis_data')
         report.write(osp.join(folder, f'{name}.html'))
 
-    def _explain(self, model: nn.Module, image: Tensor, output: DataSample,
-                 index: int) -> Explanation:
-        """Where the classes asked for look in one sample.
 
-        Args:
-            model: The classifier.
-            image: What the pipeline gave, (3, h, w), 0 to 255, BGR.
-            output: The prediction.
-            index: Place of the sample in the data set.
+@contextmanager
+def _ask_maps(head: BaseExplainingHead, classes: Sequence[str | int],
+              layer: int) -> Iterator[None]:
+    """Let predictions carry the maps to draw, beside what ``test_cfg`` asks
+    for."""
+    head.test_cfg[_FIELD] = dict(classes=classes, layer=(layer, ))
+    try:
+        yield
+    finally:
+        del head.test_cfg[_FIELD]
 
-        Returns:
-            With maps of the hook's layer.
-        """
-        score = output.pred_score
-        label = output.get('gt_label')
-        spec = [c for c in self.classes if c != 'gt' or label is not None]
-        classes = select_classes(spec, score[None], label)[0].tolist()
-        classes = list(dict.fromkeys(classes))
-        attention, geometry = attend(model, image, classes, self.layer)
-        depth = len(model.head.decoder.layers)
-        return Explanation(
-            image=original_image(image, output),
-            scores=score.cpu().numpy(),
-            classes=classes,
-            layers=[self.layer % depth],
-            maps=attention[None],
-            geometry=geometry,
-            img_shape=tuple(image.shape[-2:]),
-            name=osp.basename(output.get('img_path') or f'sample {index}'),
-            gt_label=None if label is None else int(label))
+
+def _is_augmented(data_batch: dict) -> bool:
+    """Whether test-time augmentation gives a batch for each view."""
+    return not isinstance(data_batch['data_samples'][0], DataSample)
+
+
+def original_image(image: Tensor, sample: DataSample) -> np.ndarray:
+    """The picture of which the network saw all, at its best resolution.
+
+    It is the file itself where the pipeline has only resized it, else (a
+    crop, a flip, an image that was drawn) what the pipeline gave.
+
+    Args:
+        image: What the pipeline gave, (3, h, w), 0 to 255, BGR.
+        sample: Its metainfo.
+
+    Returns:
+        RGB image (H, W, 3), uint8.
+    """
+    if sample.get('img_path') and not sample.get('flip'):
+        height, width = sample.get('ori_shape', (0, 0))[:2]
+        scale_x, scale_y = sample.get('scale_factor', (1., 1.))
+        resized = np.array([height * scale_y, width * scale_x])
+        if np.abs(resized - image.shape[-2:]).max() < 1:
+            original = mmcv.imfrombytes(read_bytes(sample.img_path))
+            if original is not None and original.shape[:2] == (height, width):
+                return original[..., ::-1]
+    return image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)[..., ::-1]
 
 
 def _step(runner, mode: str) -> int:

@@ -1,0 +1,179 @@
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmpretrain.registry import METRICS
+from scipy.special import expit
+from torch import Tensor, nn
+
+from intr_mm.models import Decoded, explain_batch
+from .base import ModelMetric
+
+_ORDERS = ('least', 'most')
+
+
+def even_maps(decoded: Decoded) -> Tensor:
+    """Maps (B, 1, 1, H, W) of a head that looks evenly at all cells which are
+    not padding."""
+    memory, mask = decoded.memory, decoded.padding_mask
+    even = memory.new_ones((len(memory), *memory.shape[-2:])).float()
+    if mask is not None:
+        even = even.masked_fill(mask, 0)
+    return (even / even.sum((1, 2), keepdim=True))[:, None, None]
+
+
+@METRICS.register_module()
+class EvenAttention(ModelMetric):
+    """How much of the decision is left when the last layer cannot look.
+
+    All heads of the last decoder layer are made to look evenly at the image,
+    for all classes. Reported in percent are ``top1`` of such a model and
+    ``same``, the share of images whose prediction stays. Where much is left,
+    earlier layers have told the classes apart, and the attention of the last
+    one, however well it points, explains little of the decision. That an
+    explanation should matter to its model is the argument of `Sanity Checks
+    for Saliency Maps <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
+
+    Needs :class:`PrepareMetricsHook`.
+    """
+
+    default_prefix: str | None = 'even_attention'
+
+    @torch.no_grad()
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Predict with even attention.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        _, decoded = explain_batch(self.model, data_batch['inputs'])
+        head = self.model.head
+        even = even_maps(decoded).expand(-1, -1, head.num_heads, -1, -1)
+        labels = head.rescore(decoded, even).argmax(1).tolist()
+        for label, sample in zip(labels, data_samples):
+            self.results.append((label == int(sample['gt_label']),
+                                 label == int(sample['pred_label'])))
+
+    def compute_metrics(self, results: list[tuple]) -> dict:
+        """Average over the images."""
+        right, same = (100 * sum(values) / len(values)
+                       for values in zip(*results))
+        return dict(top1=right, same=same)
+
+
+@torch.no_grad()
+def select_heads(model: nn.Module,
+                 inputs: Sequence[Tensor],
+                 classes: Tensor,
+                 order: str = 'least') -> tuple[Tensor, Tensor]:
+    """Replace heads greedily by even attention, and watch a class's score.
+
+    One after the other, of the heads of the last decoder layer that still
+    look for themselves, the one is made to look evenly at all cells whose
+    replacement leaves the class's score highest (``'least'``: heads that do
+    not matter go first) or lowest (``'most'``). The score is the log-odds of
+    the class, as softmax scores soon round to 1.
+
+    Args:
+        model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
+            ``INTRHead``, in eval mode.
+        inputs: B images (3, h, w), not normalised.
+        classes: The class (B, ) whose score is watched.
+        order: ``'least'`` or ``'most'``.
+
+    Returns:
+        The heads (B, heads), from 0, in the order of their replacement; and
+        the log-odds (B, heads + 1) with none, one and so on, and all heads
+        replaced, of which the sigmoid is the softmax score.
+
+    Raises:
+        ValueError: If ``order`` is unknown.
+    """
+    _check_order(order, 'select_heads')
+    _, decoded = explain_batch(model, inputs)
+    own = model.head.maps(decoded)  # (B, Q, heads, H, W)
+    even = even_maps(decoded)  # (B, 1, 1, H, W)
+    device, num_heads = own.device, own.size(2)
+    index = classes.to(device)[:, None]
+
+    def score(replaced: Tensor) -> Tensor:
+        maps = torch.where(replaced[:, None, :, None, None], even, own)
+        logits = model.head.rescore(decoded, maps).float()  # (B, C)
+        rivals = logits.scatter(1, index, -torch.inf).logsumexp(1)
+        return logits.gather(1, index).squeeze(1) - rivals
+
+    sign = 1 if order == 'least' else -1
+    replaced = torch.zeros(
+        len(classes), num_heads, dtype=torch.bool, device=device)
+    steps, curve = [], [score(replaced)]
+    one_each = torch.eye(num_heads, device=device).bool()
+    for _ in range(num_heads):
+        scores = torch.stack([score(replaced | one) for one in one_each], 1)
+        # Replaced heads are no candidates.
+        scores = (sign * scores).masked_fill(replaced, -torch.inf)
+        best, step = scores.max(1)
+        replaced = replaced | one_each[step]
+        steps.append(step)
+        curve.append(sign * best)
+    return torch.stack(steps, 1), torch.stack(curve, 1)
+
+
+@METRICS.register_module()
+class HeadSelection(ModelMetric):
+    """Which heads the score of the true class rests on.
+
+    Of each image, the heads of the last decoder layer are replaced greedily
+    by even attention, see :func:`select_heads`. Heads were removed greedily in
+    `Are Sixteen Heads Really Better than One?
+    <https://arxiv.org/abs/1905.10650>`_ (NeurIPS 2019).
+
+    Reports ``log_odds_{n}``, the mean log-odds of the true class with n heads
+    replaced, in nats; and in percent ``score_{n}``, its mean softmax score;
+    ``area``, the mean of the scores' curve by the trapezoidal rule; and of
+    each head ``head{i}_first`` and ``head{i}_last``, how often it is the first
+    or the last to be replaced. With ``'least'``, the last is the one that the
+    class most depends on.
+
+    Needs :class:`PrepareMetricsHook`.
+
+    Args:
+        order: ``'least'``: heads that do not matter go first, or ``'most'``.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix: str | None = 'head_selection'
+
+    def __init__(self, order: str = 'least', **kwargs) -> None:
+        super().__init__(**kwargs)
+        _check_order(order, type(self).__name__)
+        self.order = order
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Replace the heads of each image.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        labels = torch.tensor([int(s['gt_label']) for s in data_samples])
+        steps, curves = select_heads(self.model, data_batch['inputs'], labels,
+                                     self.order)
+        self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))
+
+    def compute_metrics(self, results: list[tuple]) -> dict:
+        """Average over the images."""
+        steps, curves = (np.stack(values) for values in zip(*results))
+        curve = 100 * expit(curves.astype(np.float64)).mean(0)
+        metrics = {f'score_{n}': float(v) for n, v in enumerate(curve)}
+        for n, value in enumerate(curves.mean(0, dtype=np.float64)):
+            metrics[f'log_odds_{n}'] = float(value)
+        metrics['area'] = float((curve[1:] + curve[:-1]).mean() / 2)
+        for i in range(steps.shape[1]):
+            for name, step in (('first', 0), ('last', -1)):
+                metrics[f'head{i + 1}_{name}'] = 100 * float(
+                    (steps[:, step] == i).mean())
+        return metrics
+
+
+def _check_order(order: str, user: str) -> None:
+    if order not in _ORDERS:
+        raise ValueError(f"{user} got order={order!r}: use 'least' or 'most'.")

@@ -1,0 +1,105 @@
+"""What the metrics of this package share."""
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from scipy.stats import bootstrap
+from torch import Tensor, nn
+
+
+class ModelMetric(BaseMetric):
+    """Base of metrics that question the model further than its predictions.
+
+    :class:`PrepareMetricsHook` gives them the model.
+
+    Args:
+        *args, **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._model: nn.Module | None = None
+
+    def prepare(self, model: nn.Module) -> None:
+        """Receive the model, before an epoch of validation or test.
+
+        Args:
+            model: The classifier, not wrapped.
+        """
+        self._model = model
+
+    @property
+    def model(self) -> nn.Module:
+        """The classifier.
+
+        Raises:
+            RuntimeError: If the metric was not prepared.
+        """
+        if self._model is None:
+            raise RuntimeError(
+                f'{type(self).__name__} needs the model: add '
+                'PrepareMetricsHook to the hooks, or call prepare(model).')
+        return self._model
+
+
+def class_maps(sample: dict,
+               label: int,
+               user: str,
+               kind: str = 'gt') -> Tensor:
+    """Attention maps of one class that a prediction carries.
+
+    Args:
+        sample: The sample with its prediction, see :meth:`INTRHead.predict`.
+        label: The class.
+        user: Who needs the maps, for the error message.
+        kind: What class it is, ``'gt'``, the true one, or ``'pred'``, the
+            predicted one, for the error message.
+
+    Returns:
+        float32 of shape (heads, h, w), each map sums to 1.
+
+    Raises:
+        ValueError: If the sample carries no attention, or none of the class.
+    """
+    for key in ('attention', 'attention_classes'):
+        if key not in sample:
+            raise ValueError(
+                f"{user} finds no '{key}' in a sample: set "
+                f"model.test_cfg=dict(attention=dict(classes=('{kind}', ))).")
+    place = (sample['attention_classes'] == label).nonzero()
+    if len(place) == 0:
+        words = dict(gt='true', pred='predicted')[kind]
+        raise ValueError(
+            f'{user} needs the map of the {words} class {label}, but the '
+            f"model gave those of {sample['attention_classes'].tolist()}: add "
+            f"'{kind}' to model.test_cfg.attention.classes.")
+    return sample['attention'][int(place[0])].float()
+
+
+def bootstrap_interval(values: Sequence[float],
+                       num_resamples: int = 1000,
+                       seed: int = 0,
+                       level: float = .95) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean, from `Bootstrap Methods:
+    Another Look at the Jackknife
+    <https://doi.org/10.1214/aos/1176344552>`_ (1979).
+
+    Args:
+        values: One value for each image.
+        num_resamples: Number of resamples.
+        seed: Seed of the resamples.
+        level: Confidence level.
+
+    Returns:
+        Lower and upper bound; NaN for fewer than two values, which tell
+        nothing of their spread.
+    """
+    if len(values) < 2:
+        return float('nan'), float('nan')
+    interval = bootstrap((np.asarray(values, dtype=float), ),
+                         np.mean,
+                         n_resamples=num_resamples,
+                         confidence_level=level,
+                         method='percentile',
+                         random_state=seed).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,237 @@
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmpretrain.registry import METRICS, TASK_UTILS
+
+from intr_mm.structures import CellGeometry, Explanation
+from .base import ModelMetric, bootstrap_interval, class_maps
+from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
+
+
+class PointingMetric(ModelMetric):
+    r"""How often, and how much, maps of the true class point to regions.
+
+    For each sample, the cell in which the map of the true class is highest
+    *hits* a region if the pixel on which that cell is centred lies in it. The
+    *mass* of a region is the share that it holds of all that is positive in
+    the map, interpolated bilinearly to the pixels. Subclasses say which
+    regions. For each region are reported, in percent:
+
+    - the hit rate, under the region's own name.
+    - ``*_mass``: the mean mass.
+    - ``*_area``: the mean share of the image that the region takes, which is
+      the hit rate of a random pixel and the mass of an even map.
+    - ``*_shuffled`` and ``*_mass_shuffled``: the means for the *other*
+      images' maps, over all pairs of images. They know the habits of the
+      model and of the data, such as birds in the middle, but not the image.
+      Maps of more than 56 cells per side are coarsened for the latter.
+    - with ``interval``, ``*_low`` and ``*_high``, ``*_mass_low`` and
+      ``*_mass_high``: the bounds of 95 percent bootstrap intervals over the
+      images.
+
+    The pointing game is from `Top-down Neural Attention by Excitation
+    Backprop <https://arxiv.org/abs/1608.00507>`_ (ECCV 2016), the mass from
+    `Score-CAM <https://arxiv.org/abs/1910.01279>`_ (CVPR Workshops 2020).
+
+    Without an ``explainer``, the map is the mean over the heads of the
+    attention that the model attaches to its predictions: ``attention`` (K,
+    heads, h, w), over the valid cells, and ``attention_classes`` (K, ), with
+    the true class among them. The figures of an explainer with several names
+    carry them as ``{name}/``, but for ``*_area``, which has no map.
+
+    Args:
+        stride: Pixels of the network input from one cell of the map to the
+            next. Needed without an ``explainer``, which knows its own.
+        offset: Pixel of the network input on which the first cell is centred.
+        keys: What the regions are made from, which each sample has to carry.
+        explainer: Config of the explainer in ``TASK_UTILS`` whose maps are
+            evaluated. It needs :class:`PrepareMetricsHook`. None means the
+            attached attention.
+        interval: Whether to report intervals.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    def __init__(self,
+                 stride: float | None = None,
+                 offset: float = 0,
+                 keys: Sequence[str] = (),
+                 explainer: dict | None = None,
+                 interval: bool = False,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        if stride is None and explainer is None:
+            raise ValueError(
+                f'{type(self).__name__} cannot place the cells of the maps: '
+                'give it the stride of the feature map, or an explainer.')
+        self.stride = stride
+        self.offset = offset
+        self.keys = keys
+        self.explainer = explainer and TASK_UTILS.build(explainer)
+        self.interval = interval
+
+    def regions(self, sample: dict) -> dict[str, np.ndarray]:
+        """Draw the regions of one sample."""
+        raise NotImplementedError
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Reduce each sample to peaks, masses, and what the regions cover.
+
+        Raises:
+            ValueError: If a sample lacks a key, or the map of its true class.
+        """
+        needed = self.keys
+        if self.explainer is None:
+            needed = ('attention', 'attention_classes', *self.keys)
+        for sample in data_samples:
+            for key in needed:
+                if key not in sample:
+                    raise ValueError(
+                        f"{type(self).__name__} finds no '{key}' in a sample: "
+                        "set model.test_cfg=dict(attention=dict(classes=('gt',"
+                        ' ))), use a data set that gives '
+                        f'{", ".join(self.keys)}, and list these in the '
+                        'meta_keys of PackInputs.')
+        names, explained = [''], map(self._attached, data_samples)
+        if self.explainer is not None:
+            names, explained = self._explain(data_batch, data_samples)
+        for sample, cells in zip(data_samples, explained):
+            self.results.append(self._reduce(names, cells, sample))
+
+    def _attached(self, sample: dict) -> Explanation:
+        maps = class_maps(sample, int(sample['gt_label']), type(self).__name__)
+        return Explanation(
+            maps.mean(0, keepdim=True).cpu().numpy(),
+            CellGeometry(self.stride, self.offset), sample['img_shape'][:2])
+
+    def _explain(self, data_batch: dict, data_samples: Sequence[dict]):
+        labels = torch.tensor([int(s['gt_label']) for s in data_samples])
+        names = self.explainer.names(self.model)
+        cells = self.explainer(self.model, data_batch['inputs'], labels)
+        return names if len(names) > 1 else [''], cells
+
+    def _reduce(self, names: list[str], cells: Explanation,
+                sample: dict) -> dict:
+        regions = self.regions(sample)
+        grid = cells.maps.shape[1:]
+        mask_shape = next(iter(regions.values())).shape
+        sizes = list(zip(grid, cells.img_shape, mask_shape))
+        centres = [cells.geometry.centres(*size) for size in sizes]
+        axes = [cells.geometry.interpolation(*size) for size in sizes]
+        weight, cover = cell_cover(regions, *axes)
+        mass = [cell_mass(heat, weight) for heat in cells.maps]
+        return dict(
+            peak={
+                name: np.unravel_index(heat.argmax(), grid)
+                for name, heat in zip(names, cells.maps)
+            },
+            mass={
+                name: {
+                    k: float((m * v).sum())
+                    for k, v in cover.items()
+                }
+                for name, m in zip(names, mass)
+            },
+            cell_mass={
+                name: merge_cells(m)
+                for name, m in zip(names, mass)
+            },
+            cover={
+                k: merge_cells(v)
+                for k, v in cover.items()
+            },
+            area={
+                k: v.mean()
+                for k, v in regions.items()
+            },
+            hits={
+                k: v[np.ix_(*centres)]
+                for k, v in regions.items()
+            })
+
+    def compute_metrics(self, results: list[dict]) -> dict:
+        """Compute hit rates, masses and controls."""
+        metrics = {}
+        for region in results[0]['hits']:
+            area = np.mean([r['area'][region] for r in results])
+            metrics[f'{region}_area'] = 100 * float(area)
+            for name in results[0]['peak']:
+                key = f'{name}/{region}' if name else region
+                metrics.update(self._figures(results, name, region, key))
+        return metrics
+
+    def _figures(self, results: list[dict], name: str, region: str,
+                 key: str) -> dict[str, float]:
+        shapes = np.array([r['hits'][region].shape for r in results])
+        peaks = np.array([r['peak'][name] for r in results])
+        # Images of different sizes share relative positions.
+        relative = (peaks + .5) / shapes
+        hit = np.array(
+            [r['hits'][region][tuple(r['peak'][name])] for r in results])
+        by_all = sum(r['hits'][region][tuple((relative *
+                                              shape).astype(int).T)].sum()
+                     for r, shape in zip(results, shapes))
+        pairs = len(results) * (len(results) - 1)
+        mass = np.array([r['mass'][name][region] for r in results])
+        mass_shuffled = mass_of_others([r['cell_mass'][name] for r in results],
+                                       [r['cover'][region] for r in results])
+        figures = {
+            key: hit.mean(),
+            f'{key}_shuffled':
+            (by_all - hit.sum()) / pairs if pairs else np.nan,
+            f'{key}_mass': mass.mean(),
+            f'{key}_mass_shuffled': mass_shuffled.mean(),
+        }
+        if self.interval:
+            for kind, values in (('', hit), ('_mass', mass)):
+                low, high = bootstrap_interval(values)
+                figures[f'{key}{kind}_low'] = low
+                figures[f'{key}{kind}_high'] = high
+        return {k: 100 * float(v) for k, v in figures.items()}
+
+
+@METRICS.register_module()
+class PointingGame(PointingMetric):
+    r"""How often the attention of the true class peaks where it should.
+
+    Two regions of a mask are asked about: ``bird``, where it is not 0, and
+    ``telling``, where it holds one of the sample's telling values. For each,
+    :class:`PointingMetric` says which figures and controls are reported, and
+    what the model has to attach.
+    There is no tolerance margin around the regions.
+
+    Args:
+        stride: Pixels of the network input from one cell of the map to the
+            next; not needed with an ``explainer``.
+        offset: Pixel of the network input on which the first cell is centred:
+            0 for stacks of padded convolutions, ``(stride - 1) / 2`` for
+            backbones that cut the image into patches.
+        mask_key: Key of the mask (H, W) of the sample. A mask of another size
+            than ``img_shape`` is taken to cover the same view.
+        telling_key: Key of the sample's telling values of the mask.
+        explainer: Config of the explainer whose maps are evaluated. None means
+            the attached attention.
+        interval: Whether to report bootstrap intervals.
+        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = 'pointing'
+
+    def __init__(self,
+                 stride: float | None = None,
+                 offset: float = 0,
+                 mask_key: str = 'part_mask',
+                 telling_key: str = 'telling_parts',
+                 explainer: dict | None = None,
+                 interval: bool = False,
+                 **kwargs) -> None:
+        super().__init__(stride, offset, (mask_key, telling_key), explainer,
+                         interval, **kwargs)
+        self.mask_key = mask_key
+        self.telling_key = telling_key
+
+    def regions(self, sample: dict) -> dict[str, np.ndarray]:
+        """Read the regions off the mask."""
+        mask = np.asarray(sample[self.mask_key])
+        return dict(
+            bird=mask != 0, telling=np.isin(mask, sample[self.telling_key]))

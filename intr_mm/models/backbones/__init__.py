@@ -1,4 +1,0 @@
-from .resnet import TorchvisionResNet
-from .tiny_resnet import TinyResNet
-
-__all__ = ['TinyResNet', 'TorchvisionResNet']

@@ -1,0 +1,266 @@
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmpretrain.models.heads import ClsHead
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from .utils import class_index, cut_padding, select_classes
+
+
+@dataclass
+class Decoded:
+    """What a head finds out about a batch, and all that its maps need.
+
+    Args:
+        logits: Shape (B, C).
+        memory: What the classes look at, (B, D, H, W).
+        padding_mask: Bool of shape (B, H, W), True where a cell is padding;
+            None if none is.
+        hidden: The decoded queries, (B, Q, D).
+        deciding: Which query decided each class's score, (B, C).
+        attending: For each layer asked for, from 0 on, the queries (B, Q, D)
+            as they enter its cross-attention.
+    """
+    logits: Tensor
+    memory: Tensor
+    padding_mask: Tensor | None
+    hidden: Tensor
+    deciding: Tensor
+    attending: dict[int, Tensor]
+
+
+class BaseExplainingHead(ClsHead):
+    """A head that scores classes and says where each of them looked.
+
+    Hook, inferencer, explainers and metrics work with every head that fills
+    in :meth:`pre_logits`, :meth:`decode` and :meth:`maps`; those that change
+    attention and look at the scores need :meth:`rescore` too.
+
+    Subclasses set the attributes ``num_classes``, ``num_layers`` (decoder
+    layers that have maps) and ``num_heads`` (attention heads, maps of a class
+    in a layer).
+
+    Args:
+        test_cfg: Maps that predictions shall carry: each entry is a request
+            ``dict(classes=..., layer=...)``, see :meth:`add_maps`, and fills
+            the field of its name. ``attention`` is the one that metrics read.
+        **kwargs: Those of :class:`mmpretrain.models.ClsHead`.
+    """
+    num_classes: int
+    num_layers: int
+    num_heads: int
+
+    def __init__(self, test_cfg: dict | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.test_cfg = dict(test_cfg or {})
+
+    @abstractmethod
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """The memory (B, D, H, W) that the classes look at, of feature maps
+        of which the last one has shape (B, C_in, H, W)."""
+
+    @abstractmethod
+    def decode(
+            self,
+            memory: Tensor,
+            padding_mask: Tensor | None = None,
+            layers: Sequence[int] = (),
+    ) -> Decoded:
+        """Score every class.
+
+        Args:
+            memory: Shape (B, D, H, W).
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding. None means that none is.
+            layers: Decoder layers, from 0 on or from -1 back, whose maps can
+                be asked for afterwards.
+
+        Raises:
+            IndexError: If there is no such layer.
+        """
+
+    @abstractmethod
+    def maps(self,
+             decoded: Decoded,
+             classes: Tensor | None = None,
+             layer: int = -1) -> Tensor:
+        """Where classes look.
+
+        Args:
+            decoded: From :meth:`decode`, with the layer.
+            classes: Class indices (B, K), of each of which the query that
+                decided its score is asked. None asks all Q queries.
+            layer: Decoder layer.
+
+        Returns:
+            float32 of shape (B, K or Q, heads, H, W). Each map sums to 1 and
+            is exactly 0 where a cell is padding.
+        """
+
+    def rescore(self,
+                decoded: Decoded,
+                maps: Tensor,
+                classes: Tensor | None = None) -> Tensor:
+        """Scores if the last layer's maps were others.
+
+        Args:
+            decoded: From :meth:`decode`, with the last layer.
+            maps: Shape (B, K or Q, heads, H, W) as of :meth:`maps`; of one
+                query, they serve all. Gradients flow back to them.
+            classes: Class indices (B, K). None means all C classes, by their
+                Q queries.
+
+        Returns:
+            Logits of shape (B, K), or (B, C).
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} does not say how its scores follow from '
+            'its maps: give it the method rescore, or leave out what needs '
+            'it (EvenAttention, HeadSelection, EvidenceExplainer).')
+
+    def memory_norms(self, memory: Tensor, layer: int = -1) -> Tensor:
+        """How large is what the classes can take from each cell.
+
+        Attention only weighs: a cell with a short value vector gives little,
+        however much attention it gets (`Attention is Not Only a Weight
+        <https://arxiv.org/abs/2004.10102>`_, EMNLP 2020).
+
+        Args:
+            memory: Shape (B, D, h, w), without cells that are padding.
+            layer: Decoder layer.
+
+        Returns:
+            float32 of shape (B, 1 + heads, h, w): the Euclidean distance of
+            the memory from its mean over the cells, and the norm of each
+            attention head's value vectors. (The memory's own norm is all but
+            fixed by the encoder's last LayerNorm.)
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} has no value vectors to show: leave '
+            '`memory` out.')
+
+    def forward(self,
+                feats: tuple[Tensor, ...],
+                padding_mask: Tensor | None = None) -> Tensor:
+        """Logits (B, C) of feature maps; see :meth:`decode`."""
+        return self.decode(self.pre_logits(feats), padding_mask).logits
+
+    def loss(self,
+             feats: tuple[Tensor, ...],
+             data_samples: list[DataSample],
+             padding_mask: Tensor | None = None,
+             **kwargs) -> dict[str, Tensor]:
+        """Classification loss; see :meth:`ClsHead.loss`."""
+        return self._get_loss(
+            self(feats, padding_mask), data_samples, **kwargs)
+
+    def predict(self,
+                feats: tuple[Tensor, ...],
+                data_samples: list[DataSample | None] | None = None,
+                padding_mask: Tensor | None = None,
+                attention: dict | None = None) -> list[DataSample]:
+        """Predict, and on request say where classes looked, in one pass.
+
+        Args:
+            feats: The last one has shape (B, C_in, H, W).
+            data_samples: Filled and returned.
+            padding_mask: Bool of shape (B, H, W).
+            attention: Request of maps, see :meth:`add_maps`, instead of that
+                of ``test_cfg``.
+
+        Returns:
+            With ``pred_score`` (C, ), ``pred_label`` and the asked maps.
+        """
+        requests = dict(self.test_cfg)
+        if attention is not None:
+            requests['attention'] = attention
+        layers = [
+            layer for request in requests.values()
+            for layer in _as_list(request.get('layer', -1))
+        ]
+        decoded = self.decode(self.pre_logits(feats), padding_mask, layers)
+        return self.predict_decoded(decoded, data_samples, requests)
+
+    def predict_decoded(
+            self,
+            decoded: Decoded,
+            data_samples: list[DataSample | None] | None = None,
+            requests: dict[str, dict] | None = None) -> list[DataSample]:
+        """Predictions of what is decoded, with the maps that are asked for;
+        see :meth:`predict`."""
+        samples = self._get_predictions(decoded.logits, data_samples)
+        for name, request in (requests or {}).items():
+            self.add_maps(samples, decoded, name=name, **request)
+        return samples
+
+    def add_maps(self,
+                 samples: list[DataSample],
+                 decoded: Decoded,
+                 classes: Sequence[str | int] | Tensor,
+                 layer: int | Sequence[int] = -1,
+                 name: str = 'attention') -> None:
+        """Let predictions carry maps.
+
+        Args:
+            samples: Receive the fields ``{name}_classes`` (K, ) and ``{name}``
+                (K, heads, h, w), on the h x w cells that are not padding; (L,
+                K, heads, h, w) if ``layer`` is a sequence. The metainfo
+                ``grid`` is the (H, W) of the padded batch.
+            decoded: From :meth:`decode`, with the layers.
+            classes: Indices (B, K), or see :func:`select_classes`.
+            layer: Decoder layer, or L of them.
+            name: Name of the field.
+        """
+        labels = None
+        if all('gt_label' in sample for sample in samples):
+            labels = torch.cat([sample.gt_label for sample in samples])
+        index = select_classes(classes, decoded.logits, labels)  # (B, K)
+        maps = torch.stack(  # (B, L, K, heads, H, W)
+            [self.maps(decoded, index, i) for i in _as_list(layer)], 1)
+        if isinstance(layer, int):
+            maps = maps[:, 0]
+        grid = dict(grid=tuple(maps.shape[-2:]))
+        maps = cut_padding(maps, decoded.padding_mask)
+        for sample, chosen, of_sample in zip(samples, index, maps):
+            sample.set_metainfo(grid)
+            sample.set_field(chosen, f'{name}_classes')
+            sample.set_field(of_sample, name)
+
+    def get_attention(self,
+                      feats: tuple[Tensor, ...],
+                      classes: Tensor | Sequence[int] | None = None,
+                      layer: int = -1,
+                      padding_mask: Tensor | None = None,
+                      deciding_only: bool = False) -> Tensor:
+        """Where classes look, on the grid of the padded batch.
+
+        Args:
+            feats: The last one has shape (B, C_in, H, W).
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            layer: Decoder layer.
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding.
+            deciding_only: Whether to give, of each class, only the map of the
+                query that decided its score.
+
+        Returns:
+            float32 of shape (B, K, heads, H, W); (B, K, k, heads, H, W) with
+            all k > 1 queries per class. Each map sums to 1 and is exactly 0
+            where a cell is padding.
+        """
+        decoded = self.decode(self.pre_logits(feats), padding_mask, (layer, ))
+        index = class_index(classes, self.num_classes, decoded.memory)
+        per_class = decoded.hidden.size(1) // self.num_classes
+        if deciding_only or per_class == 1:
+            return self.maps(decoded, index, layer)
+        # (B, C * k, heads, H, W) -> (B, C, k, heads, H, W)
+        maps = self.maps(decoded, None, layer).unflatten(1, (-1, per_class))
+        return torch.stack([of[chosen] for of, chosen in zip(maps, index)])
+
+
+def _as_list(layer: int | Sequence[int]) -> Sequence[int]:
+    return [layer] if isinstance(layer, int) else layer

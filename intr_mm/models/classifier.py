@@ -1,0 +1,190 @@
+from collections.abc import Sequence
+
+import torch
+from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from intr_mm.checkpoints import adapt_foreign
+from .base_head import BaseExplainingHead
+from .encoder import INTREncoder
+from .utils import make_padding_mask
+
+# One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
+# optimum on a CPU with 16 MiB of last-level cache for each core.
+_PIXELS_IN_CACHE = 2**19
+
+
+@MODELS.register_module()
+class INTRClassifier(ImageClassifier):
+    """Image classifier that carries padding masks and gives attention.
+
+    It behaves as :class:`mmpretrain.models.ImageClassifier`, and takes images
+    of different sizes in one batch: the sizes that
+    :class:`INTRDataPreprocessor` records become the padding mask of neck and
+    head. Weights of DETR and of the official INTR code are renamed when they
+    are loaded, see :func:`intr_mm.checkpoints.adapt_foreign`.
+
+    Args:
+        backbone: Config of the backbone.
+        neck: Config of the neck, usually :class:`INTREncoder`.
+        head: Config of an :class:`INTRHead`.
+        test_cfg: ``attention=dict(classes=..., layer=-1)`` makes predictions
+            carry attention maps, for evaluators that need them; see
+            :class:`BaseExplainingHead`, whose ``test_cfg`` it becomes.
+        data_preprocessor: Config of the preprocessor; its type defaults to
+            :class:`INTRDataPreprocessor`.
+        channels_last: Whether the backbone's weights lie channels-last in
+            memory, which is faster for convolutions and computes the same.
+        **kwargs: Other arguments of ``ImageClassifier``.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict | None = None,
+                 head: dict | None = None,
+                 test_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 channels_last: bool = False,
+                 **kwargs) -> None:
+        if data_preprocessor is None or isinstance(data_preprocessor, dict):
+            data_preprocessor = dict(data_preprocessor or {})
+            data_preprocessor.setdefault('type', 'INTRDataPreprocessor')
+        super().__init__(
+            backbone,
+            neck=neck,
+            head=head,
+            data_preprocessor=data_preprocessor,
+            **kwargs)
+        if test_cfg and isinstance(self.head, BaseExplainingHead):
+            self.head.test_cfg.update(test_cfg)
+        if channels_last:
+            self.backbone.to(memory_format=torch.channels_last)
+        self._register_load_state_dict_pre_hook(self._take_foreign_weights)
+
+    def _take_foreign_weights(self, state_dict: dict, prefix: str, *_) -> None:
+        """Let weights of DETR and of the official code be loaded as they are,
+        as by ``get_model(..., pretrained=...)``."""
+        foreign = None if prefix else adapt_foreign(state_dict, self)
+        if foreign is not None:
+            foreign.log()
+            state_dict.clear()
+            state_dict.update(foreign.state_dict)
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: list[DataSample] | None = None,
+                mode: str = 'tensor'):
+        """The unified entry; see ``ImageClassifier.forward``.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Labels and sizes.
+            mode: ``'tensor'``, ``'loss'`` or ``'predict'``.
+
+        Returns:
+            Logits (B, C), a dict of losses, or a list of data samples.
+        """
+        if mode == 'tensor' and self.with_head:
+            feats, mask = self._extract(inputs, data_samples)
+            return self.head(feats, padding_mask=mask)
+        return super().forward(inputs, data_samples, mode=mode)
+
+    def extract_feat(self,
+                     inputs: Tensor,
+                     stage: str = 'neck',
+                     data_samples: list[DataSample] | None = None):
+        """Features of a stage; see ``ImageClassifier.extract_feat``.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            stage: ``'backbone'``, ``'neck'`` or ``'pre_logits'``.
+            data_samples: Sizes of the images.
+        """
+        if stage == 'backbone':
+            return self._run_backbone(inputs)
+        feats, _ = self._extract(inputs, data_samples)
+        if stage == 'pre_logits':
+            return self.head.pre_logits(feats)
+        return feats
+
+    def loss(self, inputs: Tensor,
+             data_samples: list[DataSample]) -> dict[str, Tensor]:
+        """Losses of a batch of normalised and padded images (B, 3, H, W)."""
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.loss(feats, data_samples, padding_mask=mask)
+
+    def predict(self,
+                inputs: Tensor,
+                data_samples: list[DataSample] | None = None,
+                **kwargs) -> list[DataSample]:
+        """Predictions of a batch; see :meth:`BaseExplainingHead.predict`.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Labels and sizes.
+            **kwargs: Passed to the head, such as ``attention``.
+        """
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.predict(
+            feats, data_samples, padding_mask=mask, **kwargs)
+
+    def get_attention(self,
+                      inputs: Tensor,
+                      data_samples: list[DataSample] | None = None,
+                      classes: Tensor | Sequence[int] | None = None,
+                      layer: int = -1,
+                      deciding_only: bool = False) -> Tensor:
+        """Where classes look; see :meth:`BaseExplainingHead.get_attention`.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Sizes of the images.
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            layer: Decoder layer.
+            deciding_only: Whether to give, of each class, only the map of the
+                query that decided its score.
+
+        Returns:
+            float32 of shape (B, K, heads, h, w) on the h x w feature grid of
+            the padded batch; (B, K, k, heads, h, w) with all k > 1 queries
+            per class.
+        """
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.get_attention(
+            feats,
+            classes=classes,
+            layer=layer,
+            padding_mask=mask,
+            deciding_only=deciding_only)
+
+    def _extract(
+        self, inputs: Tensor, data_samples: list[DataSample] | None
+    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Features for the head and the padding mask on their grid."""
+        feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
+        takes_mask = isinstance(self.neck, INTREncoder)
+        if self.with_neck and not takes_mask:
+            feats = self.neck(feats)
+        last = feats if isinstance(feats, Tensor) else feats[-1]
+        mask = make_padding_mask(data_samples, last)  # (B, h, w)
+        if takes_mask:
+            feats = self.neck(feats, padding_mask=mask)  # (B, D, h, w)
+        return feats, mask
+
+    def _run_backbone(self, inputs: Tensor):
+        # Where a CPU predicts, activations of few images stay in its cache
+        # from one operation to the next. Batch normalisation may be in
+        # training without gradients.
+        if (self.training or inputs.device.type != 'cpu'
+                or torch.is_grad_enabled()):
+            return self.backbone(inputs)
+        images = max(1, _PIXELS_IN_CACHE // inputs[0, 0].numel())
+        parts = [self.backbone(part) for part in inputs.split(images)]
+        if len(parts) == 1:
+            return parts[0]
+        if isinstance(parts[0], Tensor):
+            return torch.cat(parts)
+        return tuple(torch.cat(maps) for maps in zip(*parts))

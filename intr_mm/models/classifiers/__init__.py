@@ -1,3 +1,0 @@
-from .intr import INTRClassifier
-
-__all__ = ['INTRClassifier']

@@ -1,3 +1,0 @@
-from .intr_encoder import INTREncoder
-
-__all__ = ['INTREncoder']

@@ -1,0 +1,377 @@
+"""mmdet's DETR encoder and decoder with attention that can be asked for.
+
+Parameter names are those of ``mmdet.models.layers`` and mmcv, so checkpoints
+of mmdet's DETR fit. B is the batch, N the number of cells, Q of queries, D the
+width of the tokens; the batch is the first dimension.
+"""
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks.transformer import \
+    MultiheadAttention as MMCVMultiheadAttention
+from mmdet.models.layers import (DetrTransformerDecoder,
+                                 DetrTransformerDecoderLayer,
+                                 DetrTransformerEncoder,
+                                 DetrTransformerEncoderLayer)
+from mmengine.model import ModuleList
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from . import cpu_training
+
+
+class MultiheadAttention(MMCVMultiheadAttention):
+    """mmcv's ``MultiheadAttention`` on PyTorch's fused attention.
+
+    The forward pass keeps no weights, which lets it take the fused kernels;
+    :meth:`attention_weights` computes those of chosen queries on request. A
+    missing ``key_pos`` means no position at the keys, where mmcv reuses
+    ``query_pos`` if the shapes happen to match.
+    """
+
+    def forward(self,
+                query: Tensor,
+                key: Tensor | None = None,
+                value: Tensor | None = None,
+                identity: Tensor | None = None,
+                query_pos: Tensor | None = None,
+                key_pos: Tensor | None = None,
+                key_padding_mask: Tensor | None = None,
+                attn_mask: Tensor | None = None) -> Tensor:
+        """Attend and add the result to the identity.
+
+        Args:
+            query: Shape (B, Q, D).
+            key: Shape (B, N, D), by default ``query``.
+            value: Shape (B, N, D), by default ``key``.
+            identity: Shape (B, Q, D), the residual input, by default
+                ``query``.
+            query_pos: Added to ``query``.
+            key_pos: Added to ``key``.
+            key_padding_mask: Bool of shape (B, N), True where a key is
+                padding.
+            attn_mask: Bool of shape (Q, N), True where a query must not see a
+                key. A query attends to the key of its own place at least, so
+                that it never has none.
+
+        Returns:
+            Shape (B, Q, D).
+        """
+        key = query if key is None else key
+        value = key if value is None else value
+        identity = query if identity is None else identity
+        query = query if query_pos is None else query + query_pos
+        key = key if key_pos is None else key + key_pos
+        visible = None
+        if key_padding_mask is not None:
+            visible = ~key_padding_mask[:, None, None]  # (B, 1, 1, N)
+        if attn_mask is not None:
+            visible = ~attn_mask if visible is None else visible & ~attn_mask
+            visible = visible | torch.eye(  # (1 or B, 1, Q, N)
+                *attn_mask.shape,
+                dtype=torch.bool,
+                device=attn_mask.device)
+        q, k, v = self._project(query, key, value)  # (B, heads, Q or N, D/h)
+        p = self.attn.dropout if self.training else 0.
+        # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
+        # refuses under autocast.
+        if self.training and q.device.type == 'cpu':
+            out = cpu_training.attention(q, k, v, visible, p)
+        else:
+            out = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=visible, dropout_p=p)
+        out = self._merge(out)  # (B, Q, D)
+        return identity + self.dropout_layer(self.proj_drop(out))
+
+    def start(self, query_pos: Tensor) -> Tensor:
+        """What queries of zeros get from looking at each other.
+
+        Whatever their weights, they sum to 1 over values that are all the
+        bias of the projection: no attention has to be computed. Not for
+        training, where dropout removes weights.
+
+        Args:
+            query_pos: Shape (B, Q, D), for its shape.
+
+        Returns:
+            Shape (B, Q, D), of which all rows are the same.
+        """
+        value = self.attn.in_proj_bias.chunk(3)[2]  # (D, )
+        return self.attn.out_proj(value).expand_as(query_pos)
+
+    def attention_weights(self,
+                          query: Tensor,
+                          key: Tensor,
+                          query_pos: Tensor | None = None,
+                          key_padding_mask: Tensor | None = None) -> Tensor:
+        """Weights with which queries attend to keys, without dropout.
+
+        Args:
+            query: Shape (B, K, D); any subset of the queries, since the
+                softmax runs over the keys.
+            key: Shape (B, N, D).
+            query_pos: Shape (B, K, D), added to ``query``.
+            key_padding_mask: Bool of shape (B, N), True where a key is
+                padding; such keys get a weight of exactly 0.
+
+        Returns:
+            float32 of shape (B, heads, K, N); sums to 1 over N.
+        """
+        query = query if query_pos is None else query + query_pos
+        q, k = self._project(query, key)
+        # Half precision under autocast has too few digits for a softmax over
+        # thousands of cells.
+        scores = (q @ k.transpose(-2, -1)).float() * q.size(-1)**-0.5
+        if key_padding_mask is not None:
+            scores = scores.masked_fill(key_padding_mask[:, None, None],
+                                        float('-inf'))
+        return scores.softmax(-1)
+
+    def forward_weights(self, identity: Tensor, weights: Tensor,
+                        value: Tensor) -> Tensor:
+        """The forward pass with given weights, without dropout.
+
+        Args:
+            identity: Shape (B, K, D), the residual input.
+            weights: Shape (B, heads, K or 1, N), see
+                :meth:`attention_weights`; 1 serves all queries.
+            value: Shape (B, N, D).
+
+        Returns:
+            Shape (B, K, D).
+        """
+        value = self.values(value)  # (B, heads, N, D / heads)
+        return identity + self._merge(weights.to(value.dtype) @ value)
+
+    def values(self, value: Tensor) -> Tensor:
+        """What the heads take from each place, before it is weighed: shape
+        (B, heads, N, D / heads) of ``value`` (B, N, D)."""
+        weight = self.attn.in_proj_weight.chunk(3)[2]
+        bias = self.attn.in_proj_bias.chunk(3)[2]
+        return self._split(F.linear(value, weight, bias))
+
+    def _project(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Project query, key and value, as many as given, and split heads."""
+        weights = self.attn.in_proj_weight.chunk(3)  # each (D, D)
+        biases = self.attn.in_proj_bias.chunk(3)  # each (D, )
+        return tuple(
+            self._split(F.linear(x, weight, bias))
+            for x, weight, bias in zip(inputs, weights, biases))
+
+    def _split(self, x: Tensor) -> Tensor:
+        # (B, L, D) -> (B, heads, L, D / heads)
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def _merge(self, x: Tensor) -> Tensor:
+        # (B, heads, L, D / heads) -> (B, L, D)
+        return self.attn.out_proj(x.transpose(1, 2).flatten(2))
+
+
+def detr_layer_cfg(embed_dims: int, num_heads: int, feedforward_channels: int,
+                   dropout: float, attentions: tuple[str, ...]) -> dict:
+    """Config of one DETR layer as mmdet's layers take it.
+
+    Dropout acts where DETR has it: on the attention weights, on each residual
+    branch, and inside the feed-forward network.
+
+    Args:
+        embed_dims: Width of the tokens.
+        num_heads: Number of attention heads; must divide ``embed_dims``.
+        feedforward_channels: Hidden width of the feed-forward network.
+        dropout: Dropout probability.
+        attentions: Names of the layer's attention configs.
+    """
+    if embed_dims % num_heads:
+        raise ValueError(f'embed_dims={embed_dims} cannot be split among '
+                         f'num_heads={num_heads}; choose a multiple.')
+    cfg = dict(
+        ffn_cfg=dict(
+            embed_dims=embed_dims,
+            feedforward_channels=feedforward_channels,
+            num_fcs=2,
+            ffn_drop=dropout,
+            act_cfg=dict(type='ReLU', inplace=True)))
+    for name in attentions:
+        cfg[name] = dict(
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            attn_drop=dropout,
+            dropout_layer=dict(type='Dropout', drop_prob=dropout),
+            batch_first=True)
+    return cfg
+
+
+class INTREncoderLayer(DetrTransformerEncoderLayer):
+    """mmdet's DETR encoder layer on fused attention."""
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.self_attn = MultiheadAttention(**self.self_attn_cfg)
+        cpu_training.replace_dropout(self)
+
+
+class INTRTransformerEncoder(DetrTransformerEncoder):
+    """mmdet's DETR encoder made of :class:`INTREncoderLayer`.
+
+    Args:
+        num_layers: Number of layers.
+        layer_cfg: Of :func:`detr_layer_cfg`.
+        with_cp: Whether training keeps only what enters each layer, and
+            computes the layer again in the backward pass.
+    """
+
+    def __init__(self,
+                 num_layers: int,
+                 layer_cfg: dict,
+                 with_cp: bool = False) -> None:
+        super().__init__(num_layers, layer_cfg)
+        self.with_cp = with_cp
+
+    def _init_layers(self) -> None:
+        self.layers = ModuleList(
+            INTREncoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
+        self.embed_dims = self.layers[0].embed_dims
+
+    def forward(self,
+                query: Tensor,
+                query_pos: Tensor,
+                key_padding_mask: Tensor | None = None,
+                attn_mask: Tensor | None = None) -> Tensor:
+        """Encode the cells of an image.
+
+        Args:
+            query: Shape (B, N, D).
+            query_pos: Positions, shape (B, N, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+            attn_mask: Bool of shape (N, N), True where a cell must not see
+                another.
+
+        Returns:
+            Shape (B, N, D).
+        """
+        for layer in self.layers:
+            query = _run(self.with_cp, partial(layer, attn_mask=attn_mask),
+                         query, query_pos, key_padding_mask)
+        return query
+
+
+class INTRDecoderLayer(DetrTransformerDecoderLayer):
+    """mmdet's DETR decoder layer on fused attention, no position at the keys.
+
+    The paper's text follows DETR; that the decoder's keys carry no position
+    is read off the official code (``models/transformer.py``).
+    """
+
+    def _init_layers(self) -> None:
+        super()._init_layers()
+        self.self_attn = MultiheadAttention(**self.self_attn_cfg)
+        self.cross_attn = MultiheadAttention(**self.cross_attn_cfg)
+        cpu_training.replace_dropout(self)
+
+    def forward(
+        self,
+        query: Tensor | None,
+        memory: Tensor,
+        query_pos: Tensor,
+        key_padding_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Let the classes see each other, then the image.
+
+        Args:
+            query: Shape (B, Q, D). None stands for zeros, the start of the
+                decoding.
+            memory: The encoded image, shape (B, N, D).
+            query_pos: The class queries, shape (B, Q, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+
+        Returns:
+            The layer's output (B, Q, D), and the queries (B, Q, D) as they
+            entered the cross-attention, from which its weights can be
+            computed.
+        """
+        if query is None and not self.training:
+            query = self.self_attn.start(query_pos)
+        else:
+            if query is None:
+                query = torch.zeros_like(query_pos)
+            query = self.self_attn(
+                query, query_pos=query_pos, key_pos=query_pos)
+        attending = self.norms[0](query)
+        query = self.cross_attn(
+            attending,
+            key=memory,
+            query_pos=query_pos,
+            key_padding_mask=key_padding_mask)
+        return self.after_attention(query), attending
+
+    def after_attention(self, query: Tensor) -> Tensor:
+        """The rest of the layer on what the cross-attention returned, residual
+        included, (..., D)."""
+        return self.norms[2](self.ffn(self.norms[1](query)))
+
+
+class INTRTransformerDecoder(DetrTransformerDecoder):
+    """mmdet's DETR decoder made of :class:`INTRDecoderLayer`.
+
+    Args:
+        num_layers: Number of layers.
+        layer_cfg: Of :func:`detr_layer_cfg`.
+        with_cp: See :class:`INTRTransformerEncoder`.
+    """
+
+    def __init__(self,
+                 num_layers: int,
+                 layer_cfg: dict,
+                 with_cp: bool = False) -> None:
+        super().__init__(num_layers, layer_cfg)
+        self.with_cp = with_cp
+
+    def _init_layers(self) -> None:
+        self.layers = ModuleList(
+            INTRDecoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
+        self.embed_dims = self.layers[0].embed_dims
+        self.post_norm = build_norm_layer(self.post_norm_cfg,
+                                          self.embed_dims)[1]
+
+    def forward(
+        self,
+        query: Tensor | None,
+        memory: Tensor,
+        query_pos: Tensor,
+        key_padding_mask: Tensor | None = None,
+        layers: Sequence[int] = ()
+    ) -> tuple[Tensor, dict]:
+        """Decode all class queries.
+
+        Args:
+            query: Start of the decoding, shape (B, Q, D); None stands for
+                zeros.
+            memory: The encoded image, shape (B, N, D).
+            query_pos: The class queries, shape (B, Q, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+            layers: Layers, from 0 on, whose attending queries are returned.
+
+        Returns:
+            The normalised output of the last layer (B, Q, D), and for each of
+            ``layers`` the queries (B, Q, D) as they entered its
+            cross-attention.
+        """
+        attending = {}
+        for index, layer in enumerate(self.layers):
+            query, entered = _run(self.with_cp, layer, query, memory,
+                                  query_pos, key_padding_mask)
+            if index in layers:
+                attending[index] = entered
+        return self.post_norm(query), attending
+
+
+def _run(with_cp: bool, layer: Callable, *args):
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(layer, *args, use_reentrant=False)
+    return layer(*args)

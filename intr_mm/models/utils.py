@@ -1,0 +1,185 @@
+"""Helpers of the models: feature maps, padding, choices of classes."""
+import re
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+
+def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
+                     user: str) -> Tensor:
+    """The last feature map of a backbone or neck, checked.
+
+    Args:
+        feats: Output of a backbone or neck.
+        channels: The number of channels expected.
+        user: Name of the module that asks, for the error message.
+
+    Returns:
+        Shape (B, channels, H, W).
+
+    Raises:
+        ValueError: If it is no feature map or has other channels.
+    """
+    x = feats if isinstance(feats, Tensor) else feats[-1]
+    if x.dim() != 4:
+        raise ValueError(
+            f'{user} needs a feature map (B, C, H, W) but got shape '
+            f'{tuple(x.shape)}; remove the pooling neck, or set '
+            "out_type='featmap' on a transformer backbone.")
+    if x.size(1) != channels:
+        raise ValueError(
+            f'{user} expects {channels} channels but the feature map has '
+            f'{x.size(1)}; set in_channels={x.size(1)} on {user}.')
+    return x
+
+
+def xavier_init_matrices(module: nn.Module) -> None:
+    """Initialise every parameter of two or more dimensions as DETR does.
+
+    Args:
+        module: Changed in place.
+    """
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
+            nn.init.xavier_uniform_(parameter)
+
+
+def make_padding_mask(data_samples: list[DataSample] | None,
+                      feat: Tensor) -> Tensor | None:
+    """Padding mask of a batch on the grid of a feature map.
+
+    Args:
+        data_samples: With the metainfo ``img_shape`` and
+            ``batch_input_shape``, both (height, width) in pixels, as
+            :class:`INTRDataPreprocessor` writes them.
+        feat: Feature map of shape (B, C, H, W).
+
+    Returns:
+        Bool of shape (B, H, W), True where a cell is padding; None if no image
+        is padded, or nothing is known of the sizes.
+    """
+    if not data_samples or data_samples[0] is None:
+        return None
+    if any('batch_input_shape' not in sample for sample in data_samples):
+        return None
+    padded = data_samples[0].batch_input_shape
+    valid = [tuple(sample.img_shape[:2]) for sample in data_samples]
+    if all(shape == tuple(padded) for shape in valid):
+        return None
+    rows, columns = (
+        _valid_cells([shape[axis] for shape in valid], padded[axis],
+                     feat.size(axis + 2)) for axis in range(2))
+    return ~(rows[:, :, None] & columns[:, None, :]).to(feat.device)
+
+
+def _valid_cells(valid: list[int], padded: int, cells: int) -> Tensor:
+    """Bool of shape (B, cells): nearest interpolation of one axis."""
+    pixels = torch.arange(padded)[None] < torch.tensor(valid)[:, None]
+    return F.interpolate(pixels[:, None].float(), size=cells)[:, 0].bool()
+
+
+def cut_padding(maps: Tensor, padding_mask: Tensor | None) -> list[Tensor]:
+    """Leave out the cells that are padding.
+
+    Args:
+        maps: Shape (B, ..., H, W) on the grid of the padded batch.
+        padding_mask: Bool of shape (B, H, W). None means that none is.
+
+    Returns:
+        For each image its maps, (..., h, w).
+    """
+    if padding_mask is None:
+        return list(maps)
+    valid = ~padding_mask
+    heights = valid.any(2).sum(1).tolist()
+    widths = valid.any(1).sum(1).tolist()
+    return [
+        of_image[..., :h, :w] for of_image, h, w in zip(maps, heights, widths)
+    ]
+
+
+def class_index(classes: Tensor | Sequence[int] | None, num_classes: int,
+                memory: Tensor) -> Tensor:
+    """The asked classes of each image, checked.
+
+    Args:
+        classes: K class indices, the same for all images, or (B, K) of them.
+            None means all classes.
+        num_classes: Number of classes of the head.
+        memory: Feature map of shape (B, D, H, W), which gives the batch and
+            the device.
+
+    Returns:
+        Long tensor of shape (B, K) on the device of ``memory``.
+
+    Raises:
+        ValueError: If ``classes`` is of another shape.
+        IndexError: If a class is out of range.
+    """
+    if classes is None:
+        classes = range(num_classes)
+    if not isinstance(classes, Tensor):
+        classes = torch.as_tensor(list(classes))
+    index = classes.to(memory.device).long()
+    if index.dim() == 1:
+        index = index.expand(memory.size(0), -1)
+    if index.dim() != 2 or index.size(0) != memory.size(0):
+        raise ValueError(
+            'classes must hold K indices or (B, K) of them, but has shape '
+            f'{tuple(classes.shape)} for a batch of {memory.size(0)}.')
+    bad = index[(index < 0) | (index >= num_classes)]
+    if bad.numel():
+        raise IndexError(f'Class {bad[0].item()} is out of range for '
+                         f'{num_classes} classes.')
+    return index
+
+
+def select_classes(spec: Sequence[str | int] | Tensor,
+                   scores: Tensor,
+                   gt_labels: Tensor | None = None) -> Tensor:
+    """Class indices that a specification asks for, image by image.
+
+    Args:
+        spec: Each item is ``'pred'`` (the predicted class), ``'gt'`` (the true
+            class), ``'topN'`` (the N best classes, such as ``'top3'``) or a
+            class index.
+        scores: Scores or logits of shape (B, C).
+        gt_labels: True classes of shape (B, ). Needed for ``'gt'`` only.
+
+    Returns:
+        Long tensor of shape (B, K), in the order of the specification; a class
+        asked for twice stands twice.
+
+    Raises:
+        ValueError: If an item is unknown, out of range, or needs labels that
+            are not given.
+    """
+    batch, num_classes = scores.shape
+    if isinstance(spec, Tensor):
+        return class_index(spec, num_classes, scores)
+    columns = []
+    for item in spec:
+        top = re.fullmatch(r'top(\d+)', str(item))
+        if item == 'pred':
+            columns.append(scores.argmax(1, keepdim=True))
+        elif item == 'gt':
+            if gt_labels is None:
+                raise ValueError("The class 'gt' was asked for but the "
+                                 'samples carry no gt_label; ask for '
+                                 "'pred' instead.")
+            columns.append(gt_labels.to(scores.device).view(batch, 1))
+        elif top and 0 < int(top[1]) <= num_classes:
+            columns.append(scores.topk(int(top[1]), dim=1).indices)
+        elif isinstance(item, int) and 0 <= item < num_classes:
+            columns.append(scores.new_full((batch, 1), item, dtype=torch.long))
+        else:
+            raise ValueError(
+                f"Class {item!r} is not understood; use 'pred', 'gt', 'topN' "
+                f'with N <= {num_classes}, or an index below {num_classes}.')
+    if not columns:
+        raise ValueError("No classes were asked for; give at least 'pred'.")
+    return torch.cat(columns, dim=1).long()

@@ -1,0 +1,80 @@
+from dataclasses import dataclass, field
+
+import numpy as np
+from mmpretrain.structures import DataSample
+
+from .cell_geometry import CellGeometry
+
+
+@dataclass
+class Explanation:
+    """Which places of one image matter, and what the model said of it.
+
+    Explainers fill ``maps``, ``geometry`` and ``img_shape``; figures and
+    reports need the rest too.
+
+    Args:
+        maps: float32 of shape (..., h, w) on the cells that are not padding,
+            the higher the more important: (M, h, w) of an explainer with M
+            names; attention of L layers and K classes is (L, K, heads, h, w),
+            each map summing to 1.
+        geometry: Where the cells lie on the network's input.
+        img_shape: Height and width in pixels of the network's input without
+            padding.
+        image: RGB image (H, W, 3), uint8, at its own resolution, which shows
+            the same as the network's input.
+        scores: Scores of all classes, (C, ).
+        classes: The K classes of the maps.
+        layers: The L decoder layers of the maps, from 0 on.
+        name: Name of the image.
+        gt_label: The true class.
+        memory: How large is what the maps weigh, (L, 1 + heads, h, w); see
+            :meth:`INTRHead.memory_norms`.
+    """
+    maps: np.ndarray
+    geometry: CellGeometry
+    img_shape: tuple[int, int]
+    image: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    classes: list[int] = field(default_factory=list)
+    layers: list[int] = field(default_factory=list)
+    name: str = ''
+    gt_label: int | None = None
+    memory: np.ndarray | None = None
+
+    @classmethod
+    def from_sample(cls,
+                    sample: DataSample,
+                    image: np.ndarray,
+                    layers: list[int],
+                    name: str = '',
+                    field: str = 'attention') -> 'Explanation':
+        """Take an explanation from a prediction; each class once.
+
+        Args:
+            sample: Of :func:`intr_mm.models.explain_batch`, with maps.
+            image: What the network saw, RGB.
+            layers: The decoder layers of the maps, from 0 on.
+            name: Name of the image.
+            field: Where the sample has its maps.
+        """
+        classes = sample.get(f'{field}_classes').tolist()
+        once = list(dict.fromkeys(classes))
+        maps = sample.get(field)[:, [classes.index(i) for i in once]]
+        memory = sample.get('memory')
+        return cls(
+            maps=maps.detach().cpu().numpy(),
+            geometry=sample.geometry,
+            img_shape=tuple(sample.img_shape[:2]),
+            image=image,
+            scores=sample.pred_score.detach().cpu().numpy(),
+            classes=once,
+            layers=layers,
+            name=name,
+            gt_label=int(sample.gt_label) if 'gt_label' in sample else None,
+            memory=None if memory is None else memory.detach().cpu().numpy())
+
+    def on_pixels(self, out_shape: tuple[int, int]) -> np.ndarray:
+        """The maps (..., H, W) on the pixels of a picture of the input; see
+        :meth:`CellGeometry.resample`."""
+        return self.geometry.resample(self.maps, self.img_shape, out_shape)
