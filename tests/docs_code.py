@@ -2,7 +2,8 @@
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from .tiny import ROOT
+
 README = ROOT / 'README.md'
 DOCS = ROOT / 'docs'
 # The changelog names files that are gone.

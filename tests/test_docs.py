@@ -12,7 +12,8 @@ from mmpretrain.registry import METRICS, MODELS, TASK_UTILS
 
 from intr_mm.models import explain_batch
 from intr_mm.structures import infer_cell_geometry
-from .docs_code import DOCS, ROOT, blocks, write_files
+from .docs_code import DOCS, blocks, write_files
+from .tiny import ROOT
 
 _count = itertools.count()
 SHAPES = (64, 64), (48, 80)

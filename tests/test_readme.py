@@ -1,19 +1,16 @@
 """What README and docs say to type can be typed."""
 import re
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain import get_model
 from mmpretrain.registry import HOOKS, METRICS, MODELS
 
-from intr_mm.datasets import RingSpecies
 from intr_mm.engine.hooks import AttentionVisualizationHook
-from .docs_code import DOCS, PAGES, README, ROOT, blocks, commands
+from .docs_code import DOCS, PAGES, README, blocks, commands
+from .tiny import DEMO, ROOT, save_demo, write_birds
 
-DEMO = str(ROOT / 'configs' / 'intr_demo.py')
 FOLDERS = ('intr_mm', 'configs', 'tools', 'tests', 'demo', 'resources',
            'requirements', 'benchmarks')
 
@@ -82,18 +79,14 @@ def test_models_are_found_by_name(capsys):
     assert "'intr_r50_cub'" in capsys.readouterr().out
 
 
-def test_inferencer_runs(model, tmp_path):
+def test_inferencer_runs(tmp_path):
     inferencer = blocks(DOCS / 'user_guides/inference.md', 'python')[0]
-    checkpoint = dict(
-        state_dict=model.state_dict(),
-        meta=dict(dataset_meta=RingSpecies.METAINFO))
-    torch.save(checkpoint, tmp_path / 'drawn.pth')
-    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-    cv2.imwrite(str(tmp_path / 'bird.png'), image)
+    write_birds(tmp_path, (40, 60))
     for name, path in {
             'configs/intr_demo.py': DEMO,
-            'work_dirs/intr_demo/epoch_4.pth': str(tmp_path / 'drawn.pth'),
-            'bird.jpg': str(tmp_path / 'bird.png')
+            'work_dirs/intr_demo/epoch_4.pth':
+            save_demo(tmp_path / 'drawn.pth'),
+            'bird.jpg': str(tmp_path / 'bird_0.png')
     }.items():
         assert f"'{name}'" in inferencer
         inferencer = inferencer.replace(f"'{name}'", repr(path))
