@@ -1,6 +1,6 @@
 """Models, images, checkpoints and runs small enough for tests.
 
-The tiny model is that of ``data/tiny_intr.py``: an INTR of stride 8, of 16
+The tiny model is that of ``data/tiny_intr.py``: an INTR of stride 16, of 16
 dimensions, 2 attention heads, one encoder and one decoder layer, 3 classes.
 """
 import functools
@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 CONFIG = str(Path(__file__).parent / 'data' / 'tiny_intr.py')
 DEMO = str(ROOT / 'configs' / 'intr_demo.py')
 FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Changes that give the tiny model classes and decoder layers to choose among.
+LARGER = dict(head__num_classes=5, head__num_layers=2)
 _count = itertools.count()
 
 
