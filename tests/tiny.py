@@ -143,6 +143,12 @@ def write_birds(folder: Path, *sizes: tuple[int, int]) -> None:
             str(folder / f'bird_{i}.png'), cv2.resize(image, (width, height)))
 
 
+def likeness(picture: np.ndarray, image: np.ndarray) -> float:
+    """Correlation of an image with the place of a picture that is most like
+    it, both (H, W, 3) in uint8 and of one scale."""
+    return float(cv2.matchTemplate(picture, image, cv2.TM_CCOEFF_NORMED).max())
+
+
 def write_images(root: Path) -> None:
     """Write 18 images to train, and 11 to evaluate on, of three classes."""
     rng = np.random.default_rng(0)
