@@ -14,35 +14,13 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
 from intr_mm.command_line import let_gloo_finish
-from intr_mm.engine.hooks import AttentionVisualizationHook
+from intr_mm.engine import AttentionVisualizationHook
+from ..tiny import tiny_cfg
 
-BACKBONE = dict(
-    type='ResNet',
-    depth=18,
-    stem_channels=4,
-    base_channels=4,
-    num_stages=2,
-    strides=(1, 2),
-    dilations=(1, 1),
-    out_indices=(1, ))
-HEAD = dict(
-    type='INTRHead',
-    num_classes=12,
-    in_channels=8,
-    embed_dims=16,
-    num_layers=2,
-    num_heads=2,
-    feedforward_channels=16)
-PREPROCESSOR = dict(mean=[127.5] * 3, std=[64.] * 3, to_rgb=True)
-MODEL = dict(
-    type='INTRClassifier',
-    backbone=BACKBONE,
-    head=HEAD,
-    data_preprocessor=PREPROCESSOR)
-STOCK = dict(
-    MODEL,
-    type='ImageClassifier',
-    data_preprocessor=dict(PREPROCESSOR, type='ClsDataPreprocessor'))
+CHANGES = dict(
+    neck=None, head__in_channels=32, head__num_classes=12, head__num_layers=2)
+MODEL = tiny_cfg(**CHANGES)
+STOCK = tiny_cfg(**CHANGES, type='ImageClassifier')
 NAMES = [f'attention_test_{i}_0.png' for i in (0, 3, 6)]
 
 
@@ -130,7 +108,8 @@ def test_first_view_of_test_time_augmentation(written, tmp_path, collate):
     ]
     model = dict(type='AverageClsScoreTTA', module=MODEL)
     build(tmp_path, model=model, test_dataloader=test_dataloader).test()
-    assert_same(pictures(tmp_path), written)
+    # asked again alone, whose sums are rounded otherwise than a batch's
+    assert_same(pictures(tmp_path), written, atol=1)
 
 
 def test_tensorboard_and_local(written, tmp_path):
@@ -236,9 +215,9 @@ def test_image_without_true_class(tmp_path):
 
 
 def test_other_models_are_refused(tmp_path):
-    head = dict(type='LinearClsHead', num_classes=12, in_channels=8)
+    head = dict(type='LinearClsHead', num_classes=12, in_channels=32)
     model = dict(STOCK, head=head, neck=dict(type='GlobalAveragePooling'))
-    with pytest.raises(TypeError, match='give the model an INTRHead'):
+    with pytest.raises(TypeError, match='INTRHead'):
         build(tmp_path, model=model).test()
     build(tmp_path / 'disabled', model=model, enable=False).test()
 
@@ -266,7 +245,9 @@ def test_two_processes_write_the_same_once(written, tmp_path):
             ] == [f'sample {i}' for i in (0, 3, 6)]
 
 
-def assert_same(found, expected):
+def assert_same(found, expected, atol=0):
+    """Pictures of the same names, whose pixels differ by ``atol`` at most."""
     assert sorted(found) == sorted(expected)
     for name, image in expected.items():
-        np.testing.assert_array_equal(found[name], image)
+        assert found[name].shape == image.shape
+        assert np.abs(found[name].astype(int) - image).max() <= atol

@@ -3,34 +3,23 @@ import shutil
 
 import pytest
 import torch
-from mmpretrain.registry import MODELS
 from torch import nn
 
 from intr_mm.engine import FastInferenceHook, optimize_for_inference
-from ..tiny import build_runner
-
-DIMS = dict(embed_dims=16, num_heads=2, feedforward_channels=32, num_layers=2)
+from ..tiny import build_runner, tiny_model
 
 
-def build(classifier='INTRClassifier', norms=True):
-    torch.manual_seed(0)
-    head = dict(type='INTRHead', num_classes=6, **DIMS)
-    neck = dict(type='INTREncoder', in_channels=512, **DIMS)
+def build(classifier='INTRClassifier'):
+    changes = dict(head__num_layers=2)
     if classifier == 'ImageClassifier':
-        neck, head = None, dict(head, in_channels=512)
-    model = MODELS.build(
-        dict(
-            type=classifier,
-            backbone=dict(type='ResNet', depth=18),
-            neck=neck,
-            head=head))
-    model.init_weights()
+        changes.update(type=classifier, neck=None, head__in_channels=32)
+    model = tiny_model(**changes)
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
             for value in (norm.running_var, norm.weight.data):
                 value.uniform_(.8, 1.2)
             norm.running_mean.normal_(0, .1)
-    return model.eval()
+    return model
 
 
 @torch.no_grad()
@@ -71,8 +60,8 @@ def test_copy_predicts_the_same(classifier, dtype, tolerance):
 def test_attention_of_the_copy():
     model = build()
     images = torch.randn(2, 3, 64, 96)
-    expected = model.get_attention(images, classes=[0, 5])
-    found = optimize_for_inference(model).get_attention(images, classes=[0, 5])
+    expected = model.get_attention(images, classes=[0, 2])
+    found = optimize_for_inference(model).get_attention(images, classes=[0, 2])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.sum((-2, -1)), torch.ones(2, 2, 2))
     torch.testing.assert_close(found, expected, rtol=.1, atol=1e-3)
@@ -86,7 +75,7 @@ def test_norms_that_do_more_are_kept():
             return super().forward(x).relu()
 
     model = build('ImageClassifier')
-    norm = NormAct(64)
+    norm = NormAct(8)
     model.backbone.bn1 = norm.eval()
     expected = logits(model, 2, 3, 64, 64)
     fast = optimize_for_inference(model, 'float32')
@@ -109,7 +98,7 @@ def test_after_training_with_folded_norms():
 
 
 def test_unknown_type():
-    with pytest.raises(ValueError, match="dtype='int8' is not known: use one"):
+    with pytest.raises(ValueError, match="dtype='int8'"):
         optimize_for_inference(build(), 'int8')
 
 
@@ -120,8 +109,9 @@ def test_compiled_for_images_of_any_size():
     from torch._inductor import config
     torch._dynamo.reset()
     model = build('ImageClassifier')
-    model.backbone.layer2 = model.backbone.layer3 = nn.Identity()
-    model.backbone.layer4 = nn.Conv2d(64, 512, 1)
+    # less to compile
+    model.backbone.layer2 = nn.Identity()
+    model.backbone.layer3 = nn.Conv2d(8, 32, 1)
     # which the copy sets for the process
     with config.patch(freezing=False):
         fast = optimize_for_inference(model, 'float32', compile=True)

@@ -1,7 +1,6 @@
 import pytest
 from mmengine.evaluator import BaseMetric
 
-from intr_mm.engine import PrepareMetricsHook
 from intr_mm.evaluation import InsertionDeletion
 from intr_mm.models import INTRClassifier
 from ..tiny import build_runner
@@ -39,12 +38,8 @@ def test_metrics_have_the_model_before_the_first_batch(images, tmp_path,
 
 
 def test_missing_hook_is_named(images, tmp_path):
-    runner = build_runner(images, tmp_path)
-    runner._hooks = [
-        hook for hook in runner.hooks
-        if not isinstance(hook, PrepareMetricsHook)
-    ]
+    runner = build_runner(images, tmp_path, default_hooks=dict(_delete_=True))
     metric = InsertionDeletion(dict(type='AttentionExplainer'), steps=2)
     runner.test_loop.evaluator.metrics.append(metric)
-    with pytest.raises(RuntimeError, match='add PrepareMetricsHook'):
+    with pytest.raises(RuntimeError, match='PrepareMetricsHook'):
         runner.test()
