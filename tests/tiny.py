@@ -1,6 +1,6 @@
 """Models, images, checkpoints and runs small enough for tests.
 
-The tiny model is that of ``data/tiny_intr.py``: an INTR of stride 8, of 16
+The tiny model is that of ``data/tiny_intr.py``: an INTR of stride 16, of 16
 dimensions, 2 attention heads, one encoder and one decoder layer, 3 classes.
 """
 import functools

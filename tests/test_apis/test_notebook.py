@@ -22,6 +22,7 @@ def pictures(notebook):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('given', [False, True])
 def test_notebook_draws(checkpoint, birds, monkeypatch, given):
     """A bird drawn on the spot, or a photo from the environment."""
