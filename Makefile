@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 DEMO := work_dirs/intr_demo
 DEMO_CHECKPOINT = $$(cat $(DEMO)/last_checkpoint)
 SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt)
-CODE := intr_mm configs tools tests setup.py
+CODE := intr_mm benchmarks configs tools tests setup.py
 
 .PHONY: help setup setup-legacy demo test test-legacy lint format clean
 
