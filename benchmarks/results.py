@@ -26,7 +26,7 @@ class Measurement:
         growth_mib: The same above what was held before.
         output: Logits (B, C), scores (B, C) or a loss ().
         share_of_peak: FLOP/s by the median of the seconds, relative to the
-            matrix peak of its precision.
+            matrix peak of its precision, or of float32 if that is higher.
         failure: Why nothing was measured.
         profile: See :meth:`Worker.profile`.
     """
