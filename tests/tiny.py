@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 CONFIG = str(Path(__file__).parent / 'data' / 'tiny_intr.py')
 DEMO = str(ROOT / 'configs' / 'intr_demo.py')
 FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Changes that give the tiny model classes and decoder layers to choose among.
+LARGER = dict(head__num_classes=5, head__num_layers=2)
 _count = itertools.count()
 
 
@@ -139,6 +141,12 @@ def write_birds(folder: Path, *sizes: tuple[int, int]) -> None:
         image = rng.integers(0, 256, (6, 9, 3), np.uint8)
         cv2.imwrite(
             str(folder / f'bird_{i}.png'), cv2.resize(image, (width, height)))
+
+
+def likeness(picture: np.ndarray, image: np.ndarray) -> float:
+    """Correlation of an image with the place of a picture that is most like
+    it, both (H, W, 3) in uint8 and of one scale."""
+    return float(cv2.matchTemplate(picture, image, cv2.TM_CCOEFF_NORMED).max())
 
 
 def write_images(root: Path) -> None:

@@ -1,17 +1,17 @@
 import pytest
 
 from intr_mm.apis import INTRInferencer
-from .random_demo import CONFIG, write_birds, write_checkpoint
+from ..tiny import DEMO, save_demo, write_birds
 
 
 @pytest.fixture(scope='session')
 def checkpoint(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp('random') / 'random.pth')
+    return save_demo(tmp_path_factory.mktemp('random') / 'random.pth')
 
 
 @pytest.fixture(scope='session')
 def inferencer(checkpoint):
-    return INTRInferencer(CONFIG, checkpoint)
+    return INTRInferencer(DEMO, checkpoint)
 
 
 @pytest.fixture(scope='session')

@@ -19,15 +19,13 @@ def test_index(item, index):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(
+            ValueError, match="'Indigo Buntin'.* 001.Indigo_Bunting"):
         NAMES.index('Indigo Buntin')
-    assert str(error.value).startswith(
-        "There is no class 'Indigo Buntin'; the closest names are "
-        '001.Indigo_Bunting, ')
     for bad in (4, '-1', -1):
-        with pytest.raises(ValueError, match='classes 0 to 3'):
+        with pytest.raises(ValueError, match='0 to 3'):
             NAMES.index(bad)
-    with pytest.raises(ValueError, match='cannot be found by name'):
+    with pytest.raises(ValueError, match='name'):
         ClassNames(None, 3).index('wren')
 
 

@@ -1,11 +1,16 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from intr_mm.datasets import RingSpecies
 from intr_mm.engine.hooks.attention_visualization_hook import original_image
 from intr_mm.models import explain_batch
 from intr_mm.visualization import choose_heads, draw_explanation, draw_memory
-from .random_demo import RingSpecies
+from ..tiny import likeness
+
+# Width and height of a panel that shows 288x432 pixels.
+SIZE = 331, 220
 
 
 @pytest.fixture(scope='module')
@@ -58,7 +63,7 @@ def test_true_class_of_what_has_none(inferencer, birds):
     assert explanation.gt_label is None
     assert explanation.name == 'bird_1'
     assert explanation.classes == [int(explanation.scores.argmax())]
-    with pytest.raises(IndexError, match='layer=2 is out of range'):
+    with pytest.raises(IndexError, match='layer=2'):
         next(inferencer.explain(str(birds), layers=(0, 2)))
 
 
@@ -107,22 +112,47 @@ def test_heads():
     assert headings[1] == ['head 6', 'head 5', 'head 4', 'head 3', 'mean']
     assert choose_heads(maps, 'all')[0].shape == (2, 7, 2, 3)
     assert choose_heads(maps, 'mean')[1] == [['mean'], ['mean']]
-    with pytest.raises(ValueError, match="got 'some'"):
+    with pytest.raises(ValueError, match="'some'"):
         choose_heads(maps, 'some')
 
 
 def test_figures(inferencer, birds):
-    explanation, = inferencer.explain(
-        str(birds / 'bird_3.png'), 'top2', (0, 1), memory=True)
+    explanation, other = inferencer.explain(
+        [str(birds / f'bird_{i}.png') for i in (3, 0)], 'top2', (0, 1))
+    image, other = (
+        cv2.resize(of.image, SIZE, interpolation=cv2.INTER_AREA)
+        for of in (explanation, other))
     widths = {}
     for heads in ('mean', 'best4', 'all'):
         picture = draw_explanation(explanation, inferencer.classes, 1, heads)
-        assert picture.dtype == np.uint8 and picture.std() > 10
+        assert picture.dtype == np.uint8
+        assert likeness(picture, image) > .98 > .5 > likeness(picture, other)
         widths[heads] = picture.shape[1]
     assert widths['mean'] < widths['all'] == widths['best4']
     other = draw_explanation(explanation, inferencer.classes, 0, 'all')
     assert other.shape == picture.shape and (other != picture).any()
-    one_row = draw_memory(explanation, inferencer.classes, 1)
-    assert one_row.shape[0] < picture.shape[0]
-    # Orange and yellow: something is above average.
-    assert (np.ptp(one_row.astype(int), axis=-1) > 100).any()
+
+
+def test_figure_of_memory(inferencer, birds):
+    """What is above average is coloured, in the panel of its map."""
+    explanation, = inferencer.explain(str(birds / 'bird_3.png'), memory=True)
+    explanation.image = np.full_like(explanation.image, 128)
+
+    def colored(memory):
+        explanation.memory = memory[None]
+        picture = draw_memory(explanation, inferencer.classes)
+        return np.ptp(picture.astype(int), axis=-1) > 100
+
+    even = np.ones(explanation.memory.shape[1:])  # (5, 12, 18)
+    bar = colored(even)
+    peaks = {}
+    for panel, row, column in ((0, 3, 4), (4, 3, 4), (4, 9, 4)):
+        memory = even.copy()
+        memory[panel, row, column] = 10
+        where = np.argwhere(colored(memory) & ~bar)
+        peaks[panel, row] = where.mean(0)
+    # panels lie .05 inch of 180 pixels apart
+    np.testing.assert_allclose(
+        peaks[4, 3] - peaks[0, 3], (0, 4 * (SIZE[0] + 9)), atol=4)
+    np.testing.assert_allclose(
+        peaks[4, 9] - peaks[4, 3], (6 / 12 * SIZE[1], 0), atol=4)

@@ -5,7 +5,7 @@ from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
 
 from intr_mm.apis.image_inputs import visible_region
-from .random_demo import write_birds
+from ..tiny import write_birds
 
 
 def test_folder(inferencer, tmp_path):
@@ -23,9 +23,9 @@ def test_folder(inferencer, tmp_path):
 
 
 def test_folder_without_images(inferencer, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"'{tmp_path}' holds no"):
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
         inferencer(tmp_path)
-    with pytest.raises(FileNotFoundError, match="gone' is neither an image"):
+    with pytest.raises(FileNotFoundError, match='gone'):
         inferencer(str(tmp_path / 'gone'))
 
 
@@ -34,7 +34,7 @@ def test_unreadable_image_is_named(inferencer, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(b'no JPEG')
     for call in (inferencer, lambda paths: list(inferencer.explain(paths))):
-        with pytest.raises(OSError, match=f"Image '{broken}' cannot be read"):
+        with pytest.raises(OSError, match=str(broken)):
             call([str(tmp_path / 'bird_0.png'), str(broken)])
 
 
@@ -51,7 +51,7 @@ def test_arrays_are_bgr(inferencer, birds):
     grey, same = inferencer([grey, np.stack([grey] * 3, -1)])
     np.testing.assert_array_equal(grey['pred_scores'], same['pred_scores'])
     for bad in (image / 255, image[None], np.zeros((9, 9, 4), np.uint8)):
-        with pytest.raises(ValueError, match='has to be uint8 of shape'):
+        with pytest.raises(ValueError, match='uint8'):
             inferencer(bad)
 
 
@@ -89,7 +89,7 @@ def test_tiny_image_is_seen_whole():
 
 
 def test_flips_are_refused():
-    with pytest.raises(ValueError, match='does more than resize and crop'):
+    with pytest.raises(ValueError, match='resize and crop'):
         visible_region(
             build(dict(type='RandomFlip', prob=1., direction='horizontal')),
             (64, 64))

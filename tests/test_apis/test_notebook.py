@@ -1,5 +1,4 @@
 import base64
-from pathlib import Path
 
 import cv2
 import nbformat
@@ -7,39 +6,69 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from .random_demo import CONFIG
+from intr_mm.datasets import RingSpecies
+from intr_mm.visualization import draw_explanation
+from ..tiny import DEMO, ROOT
 
-NOTEBOOK = Path(__file__).parents[2] / 'demo' / 'intr_one_image.ipynb'
+NOTEBOOK = ROOT / 'demo' / 'intr_one_image.ipynb'
 
 
 def pictures(notebook):
     return [
         cv2.imdecode(
             np.frombuffer(
-                base64.b64decode(output.data['image/png']), np.uint8), 1)
-        for cell in notebook.cells if cell.cell_type == 'code'
-        for output in cell.outputs if 'image/png' in output.get('data', {})
+                base64.b64decode(output.data['image/png']), np.uint8),
+            1)[..., ::-1] for cell in notebook.cells
+        if cell.cell_type == 'code' for output in cell.outputs
+        if 'image/png' in output.get('data', {})
     ]
+
+
+def trim(picture):
+    """Cut off the white margin."""
+    rows, columns = np.nonzero((picture < 250).any(-1))
+    return picture[rows.min():rows.max() + 1,
+                   columns.min():columns.max() + 1].astype(np.float32)
+
+
+def correlation(one, other):
+    return np.corrcoef(one.ravel(), other.ravel())[0, 1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('given', [False, True])
-def test_notebook_draws(checkpoint, birds, monkeypatch, given):
+def test_notebook_draws(inferencer, checkpoint, birds, monkeypatch, given):
     """A bird drawn on the spot, or a photo from the environment."""
-    monkeypatch.setenv('CONFIG', CONFIG)
+    monkeypatch.setenv('CONFIG', DEMO)
     monkeypatch.setenv('CHECKPOINT', checkpoint)
-    monkeypatch.setenv('PYTHONPATH', str(NOTEBOOK.parents[1]))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    image = RingSpecies(num_samples=1, seed=7).get_data_info(0)
     if given:
-        monkeypatch.setenv('IMAGE', str(birds / 'bird_3.png'))
+        image = str(birds / 'bird_3.png')
+        monkeypatch.setenv('IMAGE', image)
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(
         notebook,
         timeout=300,
         kernel_name='python3',
         resources=dict(metadata=dict(path=str(NOTEBOOK.parent)))).execute()
-    one, two, difference = pictures(notebook)
-    assert two.shape[0] > 1.2 * one.shape[0]
-    assert min(picture.std() for picture in (one, two, difference)) > 10
+    *drawn, difference = map(trim, pictures(notebook))
+    for classes, picture in zip(('pred', 'top2'), drawn, strict=True):
+        explanation, = inferencer.explain(image, classes)
+        expected = trim(draw_explanation(explanation, inferencer.classes))
+        expected = cv2.resize(
+            expected, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+        # with another class in place of one, .97 at most
+        assert correlation(picture, expected) > .98
+    # red where the first of two classes looks more, below the title
+    height, width = explanation.image.shape[:2]
+    rows = round(difference.shape[1] * height / width)
+    first, second = explanation.maps[0].mean(1)
+    expected = explanation.geometry.resample(first - second,
+                                             explanation.img_shape,
+                                             (rows, difference.shape[1]))
+    found = difference[-rows:]
+    assert correlation(found[..., 0] - found[..., 2], expected) > .9
 
 
 def test_notebook_is_stored_without_outputs():

@@ -4,50 +4,22 @@ import math
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
 
 from intr_mm.evaluation import HeadSelection, select_heads
 from intr_mm.evaluation.attention_heads import even_maps
 from intr_mm.models import explain_batch
+from ..tiny import LARGER, tiny_batch, tiny_model
 
 EXACT = dict(rtol=0, atol=1e-5)
 
 
-def build(queries_per_class=1, num_heads=4, num_layers=2):
-    dims = dict(
-        embed_dims=16, num_heads=num_heads, feedforward_channels=32, dropout=0)
-    torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='INTRClassifier',
-            backbone=dict(
-                type='TinyResNet',
-                depth=8,
-                num_stages=3,
-                strides=(1, 2, 2),
-                dilations=(1, 1, 1),
-                out_indices=(2, ),
-                stem_channels=8,
-                base_channels=8),
-            neck=dict(
-                type='INTREncoder', in_channels=32, num_layers=1, **dims),
-            head=dict(
-                type='INTRHead',
-                num_classes=5,
-                num_layers=num_layers,
-                queries_per_class=queries_per_class,
-                **dims),
-            data_preprocessor=dict(mean=[127.5] * 3, std=[64.] * 3)))
-    model.init_weights()
-    # As sharp as after training, else heads hardly differ.
-    torch.nn.init.normal_(model.head.query_embed.weight, std=8)
-    return model.eval()
+def build(**changes):
+    """A model whose heads differ."""
+    return tiny_model(std=8, **{**LARGER, 'head__num_heads': 4, **changes})
 
 
 def images(*sizes):
-    torch.manual_seed(1)
-    return [torch.randint(0, 256, (3, *size)).float() for size in sizes]
+    return tiny_batch(*sizes)['inputs']
 
 
 def logits_of(model, inputs):
@@ -66,7 +38,8 @@ def rescore(model, decoded, replaced):
 @torch.no_grad()
 def test_with_no_head_replaced_the_logits_are_the_models(
         queries_per_class, num_layers, sizes):
-    model = build(queries_per_class, num_layers=num_layers)
+    model = build(
+        head__queries_per_class=queries_per_class, head__num_layers=num_layers)
     logits = logits_of(model, images(*sizes))
     _, decoded = explain_batch(model, images(*sizes))
     assert (decoded.padding_mask is None) == (sizes[0] == sizes[1])
@@ -82,7 +55,7 @@ def test_with_no_head_replaced_the_logits_are_the_models(
 
 @torch.no_grad()
 def test_scores_of_asked_classes():
-    model = build(queries_per_class=3)
+    model = build(head__queries_per_class=3)
     _, decoded = explain_batch(model, images((64, 48), (48, 96)))
     classes = torch.tensor([[4, 1], [0, 0]])
     maps = model.head.maps(decoded, classes)
@@ -159,9 +132,9 @@ def test_figures_by_hand():
 
 def test_metric_takes_the_true_class_and_counts_repeated_samples_once():
     model = build()
-    inputs = images((64, 48), (48, 96), (64, 64))
-    labels = [0, 3, 4]
-    samples = [DataSample().set_gt_label(label) for label in labels]
+    labels = 0, 3, 4
+    batch = tiny_batch((64, 48), (48, 96), (64, 64), labels=labels)
+    inputs, samples = batch['inputs'], batch['data_samples']
     metric = HeadSelection(order='most')
     metric.prepare(model)
     evaluator = Evaluator([metric])
@@ -177,7 +150,7 @@ def test_metric_takes_the_true_class_and_counts_repeated_samples_once():
 
 
 def test_errors_say_what_to_do():
-    with pytest.raises(ValueError, match="HeadSelection got order='best'"):
+    with pytest.raises(ValueError, match="order='best'"):
         HeadSelection(order='best')
     with pytest.raises(RuntimeError, match='PrepareMetricsHook'):
         HeadSelection().process(dict(inputs=[]), [])

@@ -180,9 +180,9 @@ def test_several_maps_keep_their_names():
 
 
 @pytest.mark.parametrize('cfg,message', [
-    (dict(steps=0), 'steps >= 1, got 0'),
+    (dict(steps=0), 'steps .* 0'),
     (dict(target='best'), "target='best'"),
-    (dict(deletion_baseline='white'), "baseline 'white'"),
+    (dict(deletion_baseline='white'), "'white'"),
 ])
 def test_wrong_arguments(cfg, message):
     with pytest.raises(ValueError, match=message):
@@ -191,7 +191,7 @@ def test_wrong_arguments(cfg, message):
 
 
 @pytest.mark.parametrize('cfg,message', [
-    (dict(fraction=1.), 'between 0 and 1, got 1.0'),
+    (dict(fraction=1.), r'fraction .* 1\.0'),
     (dict(fill='grey'), "fill='grey'"),
 ])
 def test_wrong_arguments_of_blanking(cfg, message):
@@ -205,8 +205,8 @@ def test_needs_the_model_and_the_index():
         dict(type='FunctionExplainer', function=points_there),
         sample_interval=2)
     sample = dict(pred_label=torch.tensor([1]))
-    with pytest.raises(RuntimeError, match='add PrepareMetricsHook'):
+    with pytest.raises(RuntimeError, match='PrepareMetricsHook'):
         metric.process(dict(inputs=[bright()]), [sample])
     metric.prepare(OnePixel())
-    with pytest.raises(ValueError, match="no 'sample_idx'"):
+    with pytest.raises(ValueError, match='sample_idx'):
         metric.process(dict(inputs=[bright()]), [sample])

@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from intr_mm.evaluation import PartPointing, PointingGame
 from intr_mm.explainers import BaseExplainer
 from intr_mm.structures import CellGeometry, Explanation, infer_cell_geometry
-from .test_head_selection import build, images
+from ..tiny import LARGER, tiny_batch, tiny_model
 
 
 @TASK_UTILS.register_module()
@@ -18,22 +18,21 @@ class FixedExplainer(BaseExplainer):
     names, where the class is 1; else nothing."""
 
     def __init__(self, names=('fixed', ), stride=1, offset=0):
-        self._names, self.geometry = list(names), CellGeometry(stride, offset)
+        self.map_names, self.geometry = list(names), CellGeometry(
+            stride, offset)
 
     def names(self, model):
-        return self._names
+        return self.map_names
 
     def __call__(self, model, inputs, classes):
         assert model == 'model'
-        signs = np.array([1, -1])[:len(self._names), None, None]
+        signs = np.array([1, -1])[:len(self.map_names), None, None]
         return [
-            Explanation(signs * (cls == 1).numpy() * image[0].numpy(),
-                        self.geometry, tuple(self._size(image)))
+            Explanation(
+                signs * (cls == 1).numpy() * image[0].numpy(), self.geometry,
+                tuple(n * self.geometry.stride for n in image.shape[1:]))
             for image, cls in zip(inputs, classes)
         ]
-
-    def _size(self, image):
-        return [n * self.geometry.stride for n in image.shape[1:]]
 
 
 def make_sample(mask, label=1, img_shape=None, attention=None):
@@ -208,7 +207,8 @@ def test_true_class_is_asked_for():
 @torch.no_grad()
 def test_explained_and_attached_attention_agree():
     """In one batch of different sizes."""
-    model, inputs = build(), images((64, 48), (48, 96), (64, 64))
+    model = tiny_model(std=8, **LARGER)
+    inputs = tiny_batch((64, 48), (48, 96), (64, 64))['inputs']
     rng = np.random.RandomState(0)
     samples = []
     for image, label in zip(inputs, (0, 3, 4)):
@@ -231,7 +231,7 @@ def test_explained_and_attached_attention_agree():
 
 
 def test_errors_say_what_to_do():
-    with pytest.raises(ValueError, match='the stride .* or an explainer'):
+    with pytest.raises(ValueError, match='stride .* explainer'):
         PointingGame()
     with pytest.raises(RuntimeError, match='PrepareMetricsHook'):
         evaluate(MASKS, HEATS, prepared=False)

@@ -6,12 +6,18 @@ import pytest
 import torch
 from mmpretrain.registry import TASK_UTILS
 
-from .tiny_model import CLASSES, build_model, images_of
+from ..tiny import LARGER, tiny_batch, tiny_model
+
+CLASSES = torch.tensor([3, 1])
 
 
 @pytest.fixture
 def model():
-    return build_model()
+    return tiny_model(**LARGER)
+
+
+def images_of(*sizes):
+    return tiny_batch(*sizes)['inputs']
 
 
 def explain(model, images, **cfg):
@@ -25,7 +31,7 @@ def explain(model, images, **cfg):
 @pytest.mark.parametrize('method', ['GradCAM', 'HiResCAM'])
 def test_cam_is_that_of_its_paper(model, layer, frozen, method):
     model.backbone.requires_grad_(not frozen)
-    images = images_of((64, 64), (64, 64))
+    images = images_of((128, 128), (128, 128))
     explained = explain(
         model,
         images,
@@ -53,45 +59,46 @@ def test_cam_is_that_of_its_paper(model, layer, frozen, method):
     for cells, cam in zip(explained, expected):
         cam = (cam - cam.min()) / (cam.max() - cam.min() + 1e-7)
         np.testing.assert_allclose(cells.maps[0], cam, atol=1e-4)
-        assert (cells.geometry.stride, cells.geometry.offset) == (8, 0)
+        assert (cells.geometry.stride, cells.geometry.offset) == (16, 0)
 
 
 def test_grad_cam_leaves_padding_out(model):
     small, _ = explain(
-        model, images_of((64, 64), (64, 96)), type='GradCAMExplainer')
-    assert small.maps.shape == (1, 8, 8) and small.img_shape == (64, 64)
+        model, images_of((128, 128), (128, 192)), type='GradCAMExplainer')
+    assert small.maps.shape == (1, 8, 8) and small.img_shape == (128, 128)
 
 
 def test_grad_cam_leaves_gathered_gradients_alone(model):
     model.backbone.conv1.weight.grad = torch.ones_like(
         model.backbone.conv1.weight)
-    explain(model, images_of((64, 64), (64, 64)), type='GradCAMExplainer')
+    explain(model, images_of((128, 128), (128, 128)), type='GradCAMExplainer')
     assert (model.backbone.conv1.weight.grad == 1).all()
     assert model.head.presence_vector.weight.grad is None
 
 
 def test_cam_of_another_method_is_refused():
-    with pytest.raises(ValueError, match="method='ScoreCAM'"):
+    with pytest.raises(ValueError, match='ScoreCAM'):
         TASK_UTILS.build(dict(type='GradCAMExplainer', method='ScoreCAM'))
 
 
 def test_grad_cam_names_its_package(model, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
     with pytest.raises(ImportError, match='pip install grad-cam'):
-        explain(model, images_of((64, 64), (64, 64)), type='GradCAMExplainer')
+        explain(
+            model, images_of((128, 128), (128, 128)), type='GradCAMExplainer')
 
 
 def test_grad_cam_names_a_missing_layer(model):
-    with pytest.raises(ValueError, match="no layer 'backbone.layer9'"):
+    with pytest.raises(ValueError, match='backbone.layer9'):
         explain(
             model,
-            images_of((64, 64), (64, 64)),
+            images_of((128, 128), (128, 128)),
             type='GradCAMExplainer',
             target_layer='backbone.layer9')
 
 
 def test_chance_depends_on_the_image_alone(model):
-    one, other = images_of((64, 64), (64, 64))
+    one, other = images_of((128, 128), (128, 128))
     first, second = explain(model, [one, other], type='RandomExplainer')
     _, again = explain(model, [other, one], type='RandomExplainer')
     np.testing.assert_array_equal(first.maps, again.maps)
@@ -105,7 +112,7 @@ def brightness(model, images, classes):
 
 
 def test_any_function_explains(model):
-    images = images_of((64, 64), (64, 96))
+    images = images_of((128, 128), (128, 192))
     name = f'{__name__}.brightness'
     for function in (brightness, name):
         explained = explain(
@@ -116,9 +123,9 @@ def test_any_function_explains(model):
 
 
 def test_function_of_the_wrong_size(model):
-    with pytest.raises(ValueError, match=r'\(2, 2\) for an image of \(64, 64'):
+    with pytest.raises(ValueError, match=r'\(2, 2\) .* \(128, 128'):
         explain(
             model,
-            images_of((64, 64), (64, 64)),
+            images_of((128, 128), (128, 128)),
             type='FunctionExplainer',
             function=lambda *_: torch.ones(2, 2, 2))

@@ -1,60 +1,37 @@
 """Properties that INTR has for any weights."""
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
 
 from intr_mm.models.transformer import MultiheadAttention
 from intr_mm.models.utils import make_padding_mask
+from ..tiny import LARGER, tiny_batch, tiny_head, tiny_model
 
 EXACT = dict(rtol=0, atol=1e-5)
+# Neither contains the other: on stride 16, grids of 3x2 and 2x4 cells.
+SIZES = (48, 32), (32, 64)
 
 
-def build(num_classes=5, neck_layers=1, **kwargs):
-    dims = dict(embed_dims=16, num_heads=4, feedforward_channels=32)
-    cfg = dict(
-        type='INTRClassifier',
-        backbone=dict(type='ResNet', depth=18, norm_eval=True),
-        neck=dict(
-            type='INTREncoder',
-            in_channels=512,
-            num_layers=neck_layers,
-            **dims),
-        head=dict(
-            type='INTRHead', num_classes=num_classes, num_layers=2, **dims),
-        data_preprocessor=dict(mean=[110.] * 3, std=[50.] * 3, to_rgb=True))
-    cfg.update(kwargs)
-    torch.manual_seed(0)
-    model = MODELS.build(ConfigDict(cfg))
-    model.init_weights()
-    model.eval()
-    return model
+def build(**changes):
+    return tiny_model(**{**LARGER, **changes})
 
 
-def images(*sizes):
-    torch.manual_seed(1)
-    return [torch.randint(0, 256, (3, *size)).float() for size in sizes]
-
-
-def labels(*values):
-    return [DataSample().set_gt_label(value) for value in values]
+def prepare(model, *sizes, **kwargs):
+    return model.data_preprocessor(tiny_batch(*sizes, **kwargs))
 
 
 @torch.no_grad()
-def run(model, inputs, data_samples=None):
-    data = model.data_preprocessor(
-        dict(inputs=inputs, data_samples=data_samples))
-    return model(**data), model.get_attention(**data), data
+def run(model, data):
+    return model(**data), model.get_attention(**data)
 
 
 @pytest.mark.parametrize('neck_layers', [0, 1])
 def test_batched_and_alone_agree(neck_layers):
-    model = build(neck_layers=neck_layers)
-    batch = images((96, 64), (96, 64))
-    logits, maps, _ = run(model, batch)
-    for i, image in enumerate(batch):
-        alone, map_alone, _ = run(model, [image])
+    model = build(neck__num_layers=neck_layers)
+    batch = tiny_batch((48, 32), (48, 32))
+    logits, maps = run(model, model.data_preprocessor(batch))
+    for i, image in enumerate(batch['inputs']):
+        alone, map_alone = run(model,
+                               model.data_preprocessor(dict(inputs=[image])))
         torch.testing.assert_close(logits[i:i + 1], alone, **EXACT)
         torch.testing.assert_close(maps[i:i + 1], map_alone, **EXACT)
 
@@ -63,7 +40,7 @@ def test_batched_and_alone_agree(neck_layers):
 def test_masked_cells_change_nothing():
     """What stands behind the backbone in masked cells is never seen."""
     model = build()
-    data = model.data_preprocessor(dict(inputs=images((96, 64), (64, 128))))
+    data = prepare(model, *SIZES)
     feats, = model.backbone(data['inputs'])
     mask = make_padding_mask(data['data_samples'], feats)
     assert mask.any() and not mask.all()
@@ -82,9 +59,9 @@ def test_masked_cells_change_nothing():
 
 def test_maps_are_distributions_over_valid_cells():
     model = build()
-    _, maps, data = run(model, images((96, 64), (64, 128)))
-    assert maps.shape == (2, 5, 4, 3, 4)
-    torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(2, 5, 4))
+    _, maps = run(model, prepare(model, *SIZES))
+    assert maps.shape == (2, 5, 2, 3, 4)
+    torch.testing.assert_close(maps.sum((-2, -1)), torch.ones(2, 5, 2))
     assert (maps[0, ..., :, 2:] == 0).all() and (maps[1, ..., 2:, :]
                                                  == 0).all()
     assert (maps[0, ..., :, :2] > 0).all() and (maps[1, ..., :2, :] > 0).all()
@@ -93,12 +70,12 @@ def test_maps_are_distributions_over_valid_cells():
 @torch.no_grad()
 def test_permuting_classes_permutes_logits():
     model = build()
-    batch = images((64, 64))
-    logits, maps, _ = run(model, batch)
+    data = prepare(model, (64, 64))
+    logits, maps = run(model, data)
     order = torch.tensor([3, 1, 4, 0, 2])
     weight = model.head.query_embed.weight
     weight.copy_(weight[order])
-    permuted, permuted_maps, _ = run(model, batch)
+    permuted, permuted_maps = run(model, data)
     torch.testing.assert_close(permuted, logits[:, order], **EXACT)
     torch.testing.assert_close(permuted_maps, maps[:, order], **EXACT)
 
@@ -107,7 +84,7 @@ def test_permuting_classes_permutes_logits():
 @pytest.mark.parametrize('layer', [0, -1])
 def test_attention_of_asked_classes(layer):
     model = build()
-    data = model.data_preprocessor(dict(inputs=images((64, 64), (64, 32))))
+    data = prepare(model, (64, 64), (64, 32))
     every = model.get_attention(**data, layer=layer)
     some = model.get_attention(**data, classes=[4, 1], layer=layer)
     torch.testing.assert_close(some, every[:, [4, 1]])
@@ -119,12 +96,12 @@ def test_attention_of_asked_classes(layer):
 
 def test_attention_refuses_bad_requests():
     model = build()
-    data = model.data_preprocessor(dict(inputs=images((64, 64))))
-    with pytest.raises(IndexError, match='Class 5 is out of range for 5'):
+    data = prepare(model, (64, 64))
+    with pytest.raises(IndexError, match='Class 5 .* 5'):
         model.get_attention(**data, classes=[5])
-    with pytest.raises(IndexError, match='layer=2 is out of range'):
+    with pytest.raises(IndexError, match='layer=2'):
         model.get_attention(**data, layer=2)
-    with pytest.raises(ValueError, match='K indices or'):
+    with pytest.raises(ValueError, match='indices'):
         model.get_attention(**data, classes=torch.zeros(3, 2))
 
 
@@ -162,8 +139,7 @@ def test_plain_runs_compute_no_weights(monkeypatch):
     monkeypatch.setattr(torch.nn.functional, 'scaled_dot_product_attention',
                         count)
     model = build()
-    data = model.data_preprocessor(
-        dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)))
+    data = prepare(model, (64, 64), (64, 32), labels=(0, 1))
     model(**data, mode='predict')
     # one encoder layer, two decoder layers of two, the first of which has
     # queries of zeros to look at
@@ -180,8 +156,7 @@ def test_plain_runs_compute_no_weights(monkeypatch):
 def test_predict_attaches_asked_attention():
     attention = dict(classes=('gt', 'top2'), layer=0)
     model = build(test_cfg=dict(attention=attention))
-    data = model.data_preprocessor(
-        dict(inputs=images((96, 64), (64, 128)), data_samples=labels(3, 0)))
+    data = prepare(model, *SIZES, labels=(3, 0))
     with torch.no_grad():
         results = model(**data, mode='predict')
         every = model.get_attention(**data, layer=0)
@@ -198,91 +173,71 @@ def test_predict_attaches_asked_attention():
     dict(type='LabelSmoothLoss', label_smooth_val=.1, mode='original'),
 ])
 def test_losses(loss):
-    model = build()
-    plain = build(head=dict(model_head(), loss=loss))
-    data = plain.data_preprocessor(
-        dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)))
-    logits = model(**data)
+    model = build(head__loss=loss)
+    data = prepare(model, (64, 64), (64, 32), labels=(0, 1))
     expected = torch.nn.functional.cross_entropy(
-        logits,
+        model(**data),
         torch.tensor([0, 1]),
         label_smoothing=loss.get('label_smooth_val', 0))
-    torch.testing.assert_close(plain(**data, mode='loss')['loss'], expected)
-
-
-def model_head(**kwargs):
-    return dict(
-        type='INTRHead',
-        num_classes=5,
-        num_layers=2,
-        embed_dims=16,
-        num_heads=4,
-        feedforward_channels=32,
-        **kwargs)
+    torch.testing.assert_close(model(**data, mode='loss')['loss'], expected)
 
 
 def test_mixup_makes_soft_labels():
     model = build(
-        head=dict(
-            model_head(), loss=dict(type='CrossEntropyLoss', use_soft=True)),
+        head__loss=dict(type='CrossEntropyLoss', use_soft=True),
         train_cfg=dict(augments=dict(type='Mixup', alpha=1.)),
-        data_preprocessor=dict(
-            mean=[110.] * 3, std=[50.] * 3, num_classes=5, to_onehot=True))
-    same = images((64, 64), (64, 64))
+        data_preprocessor__num_classes=5,
+        data_preprocessor__to_onehot=True)
     data = model.data_preprocessor(
-        dict(inputs=same, data_samples=labels(0, 1)), training=True)
+        tiny_batch((64, 64), (64, 64), labels=(0, 1)), training=True)
     assert data['data_samples'][0].gt_score.sum() == 1
     loss = model(**data, mode='loss')['loss']
     scores = torch.stack([s.gt_score for s in data['data_samples']])
     expected = -(scores * model(**data).log_softmax(1)).sum(1).mean()
     torch.testing.assert_close(loss, expected)
-    with pytest.raises(ValueError, match='crop or resize to one size'):
+    with pytest.raises(ValueError, match='one size'):
         model.data_preprocessor(
-            dict(inputs=images((64, 64), (64, 32)), data_samples=labels(0, 1)),
-            training=True)
+            tiny_batch((64, 64), (64, 32), labels=(0, 1)), training=True)
 
 
 def test_head_projects_in_the_stock_classifier():
     """The head alone, on a bare backbone, inside ``ImageClassifier``."""
-    model = build(
-        type='ImageClassifier',
-        neck=None,
-        head=model_head(in_channels=512),
-        data_preprocessor=None)
+    model = build(type='ImageClassifier', neck=None, head__in_channels=32)
     x = torch.randn(2, 3, 64, 64)
     model.train()
-    model(x, labels(0, 1), mode='loss')['loss'].backward()
+    samples = tiny_batch((64, 64), (64, 64), labels=(0, 1))['data_samples']
+    model(x, samples, mode='loss')['loss'].backward()
     assert model.head.input_proj.weight.grad.abs().sum() > 0
     maps = model.head.get_attention(model.extract_feat(x), classes=[1])
-    assert maps.shape == (2, 1, 4, 2, 2)
+    assert maps.shape == (2, 1, 2, 4, 4)
 
 
-@pytest.mark.parametrize('head, error', [
-    (dict(in_channels=256), 'set in_channels=512 on INTRHead'),
-    (dict(), 'expects 16 channels but the feature map has 512'),
+@pytest.mark.parametrize('in_channels, facts', [
+    (64, 'in_channels=32 on INTRHead'),
+    (None, '16 channels .* 32'),
 ])
-def test_wrong_channels(head, error):
-    model = build(neck=None, head=model_head(**head))
-    with pytest.raises(ValueError, match=error):
+def test_wrong_channels(in_channels, facts):
+    model = build(neck=None, head__in_channels=in_channels)
+    with pytest.raises(ValueError, match=facts):
         model(torch.randn(1, 3, 64, 64))
 
 
 def test_pooled_features_are_refused():
     model = build(
         type='ImageClassifier',
-        neck=dict(type='GlobalAveragePooling'),
-        head=model_head(in_channels=512),
-        data_preprocessor=None)
-    with pytest.raises(ValueError, match='remove the pooling neck'):
+        neck=dict(type='GlobalAveragePooling', _delete_=True),
+        head__in_channels=32)
+    with pytest.raises(ValueError, match='pooling neck'):
         model(torch.randn(1, 3, 64, 64))
 
 
-@pytest.mark.parametrize('kwargs, error', [
-    (dict(num_classes=0), 'num_classes >= 1, got 0'),
-    (dict(num_classes=None), 'needs num_classes: the tools take it'),
-    (dict(num_classes=5, num_layers=0), 'num_layers >= 1, got 0'),
-    (dict(num_classes=5, embed_dims=18, num_heads=4), 'cannot be split'),
+@pytest.mark.parametrize('changes, facts', [
+    (dict(num_classes=0), 'num_classes .* 0'),
+    (dict(num_classes=None), 'num_classes'),
+    (dict(num_layers=0), 'num_layers .* 0'),
+    (dict(queries_per_class=0), 'queries_per_class .* 0'),
+    (dict(embed_dims=18, num_heads=4), '18.*4'),
 ])
-def test_bad_head_arguments(kwargs, error):
-    with pytest.raises(ValueError, match=error):
-        MODELS.build(dict(type='INTRHead', **kwargs))
+def test_bad_head_arguments(changes, facts):
+    with pytest.raises(ValueError, match=facts):
+        tiny_head(**changes)

@@ -3,22 +3,23 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmpretrain.registry import MODELS
 
 from intr_mm.evaluation import PointingGame
 from intr_mm.models import explain_batch
-from .test_intr import EXACT, build, images, labels, model_head
+from ..tiny import LARGER, tiny_batch, tiny_model
 
+EXACT = dict(rtol=0, atol=1e-5)
 K = 3
 
 
-def multi(**kwargs):
-    return build(head=model_head(queries_per_class=K), **kwargs)
+def build(k=K, **changes):
+    """A model of ``k`` queries for each of five classes."""
+    return tiny_model(**{**LARGER, 'head__queries_per_class': k, **changes})
 
 
-def copy_of(model, k, **kwargs):
+def copy_of(model, k):
     """The model with ``k`` copies of each query."""
-    several = build(head=model_head(queries_per_class=k), **kwargs)
+    several = build(k)
     state = model.state_dict()
     query = state['head.query_embed.weight']
     state['head.query_embed.weight'] = query.repeat_interleave(k, dim=0)
@@ -26,11 +27,10 @@ def copy_of(model, k, **kwargs):
     return several
 
 
-def batch(model, data_samples=None):
+def batch(model, labels=None):
+    """Images of 3x2 and of 2x4 cells."""
     return model.data_preprocessor(
-        dict(
-            inputs=images((96, 64), (64, 128)),
-            data_samples=data_samples and labels(*data_samples)))
+        tiny_batch((48, 32), (32, 64), labels=labels))
 
 
 def scores_of(model, data):
@@ -45,7 +45,7 @@ def scores_of(model, data):
 
 @torch.no_grad()
 def test_one_query_is_intr():
-    plain, one = build(), build(head=model_head(queries_per_class=1))
+    plain, one = tiny_model(**LARGER), build(1)
     one.load_state_dict(plain.state_dict())
     assert plain.head.query_embed.weight.shape == (5, 16)
     data = batch(plain)
@@ -54,7 +54,7 @@ def test_one_query_is_intr():
         assert torch.equal(model(**data), scores[..., 0])
         maps = model.get_attention(**data)
         deciding = model.get_attention(**data, deciding_only=True)
-        assert maps.shape == (2, 5, 4, 3, 4)
+        assert maps.shape == (2, 5, 2, 3, 4)
         assert torch.equal(maps, deciding)
     assert torch.equal(plain(**data), one(**data))
 
@@ -63,13 +63,13 @@ def test_one_query_is_intr():
 def test_copies_of_a_query_change_nothing():
     # With as many copies of every query, the decoder's self-attention gives
     # what it gave without.
-    single = build()
+    single = build(1)
     several = copy_of(single, K)
     data = batch(single)
     torch.testing.assert_close(several(**data), single(**data), **EXACT)
     maps, expected = (
         model.get_attention(**data) for model in (several, single))
-    assert maps.shape == (2, 5, K, 4, 3, 4)
+    assert maps.shape == (2, 5, K, 2, 3, 4)
     torch.testing.assert_close(maps, expected[:, :, None].expand_as(maps),
                                **EXACT)
 
@@ -77,7 +77,7 @@ def test_copies_of_a_query_change_nothing():
 @torch.no_grad()
 def test_the_best_query_decides_score_and_map():
     attention = dict(classes=('gt', 2, 'top5'), layer=0)
-    model = multi(test_cfg=dict(attention=attention))
+    model = build(test_cfg=dict(attention=attention))
     data = batch(model, (3, 0))
     scores, winners = scores_of(model, data).max(-1)
     assert len(winners.unique()) > 1
@@ -95,7 +95,7 @@ def test_the_best_query_decides_score_and_map():
 
 @torch.no_grad()
 def test_attention_of_asked_classes():
-    model = multi()
+    model = build()
     data = batch(model)
     every = model.get_attention(**data)
     torch.testing.assert_close(
@@ -104,13 +104,13 @@ def test_attention_of_asked_classes():
     torch.testing.assert_close(
         model.get_attention(**data, classes=own),
         torch.stack([every[0, [2]], every[1, [0]]]))
-    with pytest.raises(IndexError, match='Class 5 is out of range for 5'):
+    with pytest.raises(IndexError, match='Class 5 .* 5'):
         model.get_attention(**data, classes=[5])
 
 
 @torch.no_grad()
 def test_order_of_the_queries_of_a_class_does_not_matter():
-    model = multi()
+    model = build()
     data = batch(model)
     logits, maps = model(**data), model.get_attention(**data)
     order = torch.tensor([2, 0, 1])
@@ -122,7 +122,7 @@ def test_order_of_the_queries_of_a_class_does_not_matter():
 
 
 def test_only_the_winning_scores_get_a_gradient():
-    model = multi()
+    model = build()
     data = batch(model, (0, 1))
     scores = []
 
@@ -140,40 +140,29 @@ def test_only_the_winning_scores_get_a_gradient():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('kwargs', [
-    dict(),
-    dict(type='ImageClassifier', data_preprocessor=None),
-])
-def test_pictures_show_the_deciding_query(kwargs):
-    model = build(
-        neck=None,
-        head=model_head(queries_per_class=K, in_channels=512),
-        **kwargs)
-    image, = images((96, 64))
-    (explained, ), _ = explain_batch(model, [image], classes=(4, 1))
+@pytest.mark.parametrize('classifier', ['INTRClassifier', 'ImageClassifier'])
+def test_pictures_show_the_deciding_query(classifier):
+    model = build(type=classifier, neck=None, head__in_channels=32)
+    batch = tiny_batch((48, 32))
+    (explained, ), _ = explain_batch(model, batch['inputs'], classes=(4, 1))
     maps = explained.attention[0]
-    inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
+    inputs = model.data_preprocessor(batch)['inputs']
     sample, = model.predict(inputs, attention=dict(classes=(4, 1)))
-    assert maps.shape == (2, 4, 3, 2)
+    assert maps.shape == (2, 2, 3, 2)
     np.testing.assert_allclose(maps, sample.attention, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
 def test_pointing_game_takes_the_predictions():
-    model = multi(test_cfg=dict(attention=dict(classes=('gt', ))))
+    model = build(test_cfg=dict(attention=dict(classes=('gt', ))))
     data = batch(model, (0, 1))
     for sample in data['data_samples']:
         sample.set_metainfo(
             dict(
                 part_mask=np.ones(sample.img_shape, np.uint8),
                 telling_parts=(3, )))
-    evaluator = Evaluator([PointingGame(stride=32)])
+    evaluator = Evaluator([PointingGame(stride=16)])
     evaluator.process(model(**data, mode='predict'))
     metrics = evaluator.evaluate(2)
     assert metrics['pointing/bird'] == 100
     assert metrics['pointing/telling'] == 0
-
-
-def test_no_query_is_refused():
-    with pytest.raises(ValueError, match='queries_per_class >= 1, got 0'):
-        MODELS.build(model_head(queries_per_class=0))
