@@ -1,4 +1,6 @@
 """Configuration of Sphinx. `make docs` builds the pages."""
+from docutils import nodes
+from latex2mathml.converter import convert
 from mmcv.transforms.utils import cache_randomness
 
 from intr_mm import __version__
@@ -33,6 +35,7 @@ napoleon_numpy_docstring = False
 
 html_theme = 'furo'
 html_title = f'intr_mm {release}'
+html_math_renderer = 'mathml'
 
 
 def _escape_stars(app, what, name, obj, options, lines):
@@ -43,5 +46,22 @@ def _escape_stars(app, what, name, obj, options, lines):
     ]
 
 
+def _write_mathml(display):
+    """Formulas that browsers draw by themselves, without a network."""
+
+    def visit(translator, node):
+        math = convert(node.astext(), display=display)
+        if display == 'block':  # room for what is above and below a line
+            math = f'<div style="padding: .5em 0">{math}</div>'
+        translator.body.append(math)
+        raise nodes.SkipNode
+
+    return visit, None
+
+
 def setup(app):
+    app.add_html_math_renderer(
+        'mathml',
+        inline_renderers=_write_mathml('inline'),
+        block_renderers=_write_mathml('block'))
     app.connect('autodoc-process-docstring', _escape_stars, priority=1)

@@ -260,7 +260,7 @@ def let_gloo_finish() -> None:
 
     They need the interpreter's lock for that, and abort the process if it is
     gone by then. Destroying the group ends them, as PyTorch advises since 2.4;
-    60 of 60 pairs of processes ended well so on 2.11. On PyTorch 2.1 the
+    100 of 100 pairs of processes ended well so on 2.11. On PyTorch 2.1 the
     two can wait for each other forever, so older versions just wait.
     """
     if digit_version(torch.__version__) < digit_version('2.4'):

@@ -1,6 +1,7 @@
 import os
 import runpy
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,6 +28,8 @@ def run_tool(monkeypatch):
     def run(name, *args):
         path = str(ROOT / 'tools' / name)
         monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+        # where Python looks first when it runs a file
+        monkeypatch.syspath_prepend(str(Path(path).parent))
         runpy.run_path(path, run_name='__main__')
 
     return run

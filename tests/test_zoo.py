@@ -1,5 +1,5 @@
 """The model index is complete, and its FLOPs and parameters are counted."""
-import importlib.util
+import importlib
 import sys
 
 import pytest
@@ -8,21 +8,18 @@ import yaml
 from mmengine.analysis import FlopAnalyzer
 from mmengine.analysis.jit_handles import get_shape
 from mmengine.config import Config
-from torch.utils.flop_counter import FlopCounterMode
 
 from intr_mm.models.transformer import MultiheadAttention
-from intr_mm.utils.complexity import count_complexity, count_flops, input_shape
 from .tiny import CONFIG, ROOT, tiny_model
 
 SHAPE = (48, 56)
 
 
-def load_tool(name):
-    path = ROOT / 'tools' / 'analysis_tools' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(name, path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
+@pytest.fixture
+def load_tool(monkeypatch):
+    """Import tools as they import each other."""
+    monkeypatch.syspath_prepend(ROOT / 'tools' / 'analysis_tools')
+    return importlib.import_module
 
 
 def model_name(stem):
@@ -53,7 +50,7 @@ def test_figures_are_up_to_date(run_tool):
     run_tool('analysis_tools/update_metafile.py', '--check')
 
 
-def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path):
+def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path, load_tool):
     tool = load_tool('update_metafile')
     entry = ('  - Name: intr_demo\n    Config: configs/intr_demo.py\n'
              '    Metadata:\n      FLOPs: 1\n      # of birds\n')
@@ -68,11 +65,10 @@ def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, 'argv', ['update_metafile.py'])
     tool.main()
     written = yaml.safe_load(tool.METAFILE.read_text())[0]['Metadata']
-    complexity = count_complexity(
+    _, flops, parameters = load_tool('get_flops').count_config(
         Config.fromfile(ROOT / 'configs/intr_demo.py'))
     assert written == dict(
-        FLOPs=sum(complexity.flops.values()),
-        Parameters=sum(complexity.parameters.values()))
+        FLOPs=sum(flops.values()), Parameters=sum(parameters.values()))
     assert '      # of birds\n' in tool.METAFILE.read_text()
 
 
@@ -82,81 +78,66 @@ def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path):
     ('intr_cub50_dinov2-small_frozen_224px.py', (224, 308)),
     ('intr_demo.py', (96, 96)),
 ])
-def test_input_is_that_of_the_test_pipeline(config, shape):
-    assert input_shape(Config.fromfile(ROOT / 'configs' / config)) == shape
+def test_input_is_that_of_the_test_pipeline(load_tool, config, shape):
+    cfg = Config.fromfile(ROOT / 'configs' / config)
+    assert load_tool('get_flops').input_shape(cfg) == shape
 
 
-def test_attention_by_hand():
+def test_attention_by_hand(load_tool):
     """Four projections, scores of 2 heads and their sum over the values."""
 
-    class Attend(torch.nn.Module):
+    class Model(torch.nn.Module):
 
         def __init__(self):
             super().__init__()
-            self.layer = MultiheadAttention(16, 2)
+            self.attention = MultiheadAttention(16, 2)
 
         def forward(self, image):
             x = image[:, :1].flatten(2).expand(-1, 16, -1).transpose(1, 2)
-            return self.layer(x[:, :5], key=x)
+            return self.attention(x[:, :5], key=x)
 
     queries, cells, dims = 5, 3 * 4, 16
-    assert count_flops(Attend().eval(), (3, 4)) == dict(
-        linear=2 * (queries + cells) * dims**2,
-        scaled_dot_product_attention=2 * queries * cells * dims)
+    projections = 2 * (queries + cells) * dims**2
+    assert load_tool('get_flops').count_flops(
+        Model(),
+        (3, 4)) == dict(attention=projections + 2 * queries * cells * dims)
 
 
-def tiny():
-    return Config.fromfile(CONFIG), tiny_model(), torch.zeros(1, 3, *SHAPE)
+def test_counts_are_those_of_mmengine(load_tool):
+    """But for attention, which mmengine leaves out, and norms, which PyTorch
+    leaves out."""
+    cfg = Config.fromfile(CONFIG)
+    model = tiny_model()
 
-
-def test_counts_are_those_of_mmengine():
-    """Operator by operator, but for attention, which mmengine leaves out."""
-    cfg, model, image = tiny()
-    attention = 0
-
-    def handle(inputs, outputs):
-        nonlocal attention
+    def count_attention(inputs, outputs):
         query, key, value = map(get_shape, inputs[:3])
         rows = torch.Size(query[:-1]).numel()
-        count = rows * key[-2] * (query[-1] + value[-1])
-        attention += count
-        return count
+        return rows * key[-2] * (query[-1] + value[-1])
 
-    analyzer = FlopAnalyzer(model, (image, ))
-    analyzer.set_op_handle('aten::scaled_dot_product_attention', handle)
-    theirs = dict(analyzer.by_operator())
-    ours = count_complexity(cfg, SHAPE)
-    assert attention == ours.flops['scaled_dot_product_attention']
-    assert {
-        name.replace('conv2d', 'conv'): count
-        for name, count in ours.flops.items()
-    } == theirs
-    assert sum(ours.parameters.values()) == sum(p.numel()
-                                                for p in model.parameters())
-
-
-@pytest.mark.skipif(
-    not hasattr(torch.nn, 'attention'),
-    reason='the kernel of attention cannot be chosen in this PyTorch')
-def test_counts_are_those_of_torch():
-    """PyTorch counts a multiply-add as two, and leaves out the norms."""
-    cfg, model, image = tiny()
-    math = torch.nn.attention.SDPBackend.MATH
-    with torch.no_grad(), torch.nn.attention.sdpa_kernel(math), \
-            FlopCounterMode(display=False) as counter:
-        model.requires_grad_(False)(image)
-    flops = count_complexity(cfg, SHAPE).flops
-    assert counter.get_total_flops() == 2 * sum(
-        count for name, count in flops.items() if not name.endswith('norm'))
+    analyzer = FlopAnalyzer(model, (torch.zeros(1, 3, *SHAPE), ))
+    analyzer.set_op_handle('aten::scaled_dot_product_attention',
+                           count_attention)
+    for norm in ('batch_norm', 'layer_norm'):
+        analyzer.set_op_handle(f'aten::{norm}', lambda inputs, outputs: 0)
+    shape, flops, parameters = load_tool('get_flops').count_config(cfg, SHAPE)
+    assert shape == SHAPE
+    assert flops == {
+        part: analyzer.by_module()[part]
+        for part in ('backbone', 'neck', 'head')
+    }
+    assert sum(flops.values()) == analyzer.total()
+    assert sum(parameters.values()) == sum(p.numel()
+                                           for p in model.parameters())
 
 
-def test_tool(run_tool, capsys):
+def test_tool(run_tool, capsys, load_tool):
+    tool = load_tool('get_flops')
     run_tool('analysis_tools/get_flops.py', CONFIG, '--shape', '64')
     out = capsys.readouterr().out
     assert 'Input shape: (3, 64, 64)' in out
-    total = sum(
-        count_complexity(Config.fromfile(CONFIG), (64, 64)).flops.values())
-    assert f'{total:,}' in out
+    _, flops, _ = tool.count_config(Config.fromfile(CONFIG), (64, 64))
+    for count in (flops['head'], sum(flops.values())):
+        assert f' {count:,}\n' in out
 
     folder = ROOT / 'configs' / 'intr_folder.py'
     with pytest.raises(SystemExit, match='number of classes from its data'):

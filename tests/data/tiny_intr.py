@@ -5,6 +5,7 @@ _base_ = '../../configs/_base_/default_runtime.py'
 
 model = dict(
     type='INTRClassifier',
+    channels_last=True,
     backbone=dict(
         type='TinyResNet',
         depth=8,

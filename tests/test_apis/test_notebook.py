@@ -35,8 +35,8 @@ def correlation(one, other):
     return np.corrcoef(one.ravel(), other.ravel())[0, 1]
 
 
-@pytest.mark.parametrize(
-    'given', [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('given', [False, True])
 def test_notebook_draws(inferencer, checkpoint, birds, monkeypatch, given):
     """A bird drawn on the spot, or a photo from the environment."""
     monkeypatch.setenv('CONFIG', DEMO)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from intr_mm.benchmark import bench
-from intr_mm.benchmark.child import Worker
+from benchmarks import run
+from benchmarks.workers import Worker
 
 
 class SameProcess:
@@ -22,6 +22,6 @@ class SameProcess:
 def same_process(monkeypatch):
     """Let implementations live in this process."""
     threads = torch.get_num_threads()
-    monkeypatch.setattr(bench, 'Child', SameProcess)
+    monkeypatch.setattr(run, 'WorkerProcess', SameProcess)
     yield
     torch.set_num_threads(threads)

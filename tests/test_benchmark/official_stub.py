@@ -21,7 +21,7 @@ optim_wrapper = dict(
 MODELS = """
 import torch
 from mmengine.config import Config
-from intr_mm.benchmark import weights
+from benchmarks.inputs import build_model as build_ours
 
 
 class INTR(torch.nn.Module):
@@ -29,7 +29,7 @@ class INTR(torch.nn.Module):
     def __init__(self, num_queries):
         super().__init__()
         cfg = Config.fromfile('{config}')
-        self.model = weights.build_model(cfg, num_queries)
+        self.model = build_ours(cfg, num_queries)
 
     def load_state_dict(self, state_dict):
         assert 'transformer.encoder.layers.0.linear1.weight' in state_dict

@@ -1,12 +1,13 @@
+from contextlib import closing
 from multiprocessing import Pipe
 from threading import Thread
 
 import pytest
 from mmengine.config import Config
 
-from intr_mm.benchmark import Bench, bench
-from intr_mm.benchmark.case import Case, Side
-from intr_mm.benchmark.child import Child, serve
+from benchmarks import run
+from benchmarks.cases import Case, Task
+from benchmarks.workers import WorkerProcess, serve
 from ..tiny import CONFIG
 from .conftest import SameProcess
 from .implementations import Faulty, Healthy, Killed
@@ -18,27 +19,29 @@ def test_goes_on_without_those_who_are_killed(monkeypatch, tmp_path,
                                               same_process):
 
     def start(name, *args):
-        return (Child if name == 'killed' else SameProcess)(name, *args)
+        process = WorkerProcess if name == 'killed' else SameProcess
+        return process(name, *args)
 
-    monkeypatch.setattr(bench, 'Child', start)
+    monkeypatch.setattr(run, 'WorkerProcess', start)
     builders = dict(fp32=Healthy, killed=Killed)
-    sides = [Side(name, 'predict') for name in ('killed', 'fp32')]
-    with Bench(
-            Config.fromfile(CONFIG),
-            builders,
-            tmp_path,
-            'cpu',
-            threads=1,
-            repeat=3) as asked:
-        result = asked.measure(CASE, sides)
+    tasks = [Task(name, 'predict') for name in ('killed', 'fp32')]
+    bench = run.Bench(
+        Config.fromfile(CONFIG),
+        builders,
+        tmp_path,
+        'cpu',
+        threads=1,
+        repeat=3)
+    with closing(bench):
+        result = bench.measure(CASE, tasks)
     killed, healthy = result.measurements
     assert 'exit code 137' in killed.failure and not killed.seconds
     assert len(healthy.seconds) == 3 and healthy.failure is None
     assert healthy.output.tolist() == [[0, 1, 2]]
     assert healthy.share_of_peak == pytest.approx(
-        result.flops / healthy.median_seconds / asked.peaks['float32'])
+        result.flops / healthy.median_seconds / bench.peaks['float32'])
     (comparison, ) = result.comparisons
-    assert comparison.speedups == [] and comparison.agreement is None
+    assert comparison['speedups'] == [] and comparison['agreement'] is None
 
 
 @pytest.mark.parametrize('operation, kind, message', [

@@ -1,9 +1,12 @@
 """The tool, beside a stand-in for the official code."""
 import json
+import re
 import runpy
+import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from ..tiny import CONFIG, write_images
@@ -29,26 +32,30 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
     out, plot = tmp_path / 'out.json', tmp_path / 'plot.png'
     message = r'float32:\nclasses, 1 x 48x48, C=5: fp32 predict differs'
     with pytest.raises(SystemExit, match=message):
-        run(monkeypatch, config, '--official', tmp_path, '--works', 'predict',
+        run(monkeypatch, config, '--official', tmp_path, '--cases', 'predict',
             'train', 'classes', 'data', '--modes', 'fp32', '--photos',
             tmp_path / 'images' / 'train', '--num-photos', 5, '--out', out,
             '--plot', plot)
     table = capsys.readouterr().out
-    assert 'official' in table and 'photos' in table
-    assert plot.stat().st_size > 0
+    for row in ('train, 2 x 48x48, C=3 .*official train ', 'C=5 .*FAILED',
+                r'data, 5 photos .*fp32 augment +\| [\d.]+ s, [\d.]+/s'):
+        assert re.search(row, table), row
+    # two panels of the classes
+    assert cv2.imread(str(plot)).shape == (600, 1500, 3)
 
     figures = json.loads(out.read_text())
     assert figures['machine']['threads'] == 1
     assert figures['matrix_peak_flops_per_second']['float32'] > 1e6
-    works = [case['case']['work'] for case in figures['cases']]
-    assert works == ['predict', 'train', 'classes', 'classes', 'data']
+    names = [case['case']['name'] for case in figures['cases']]
+    assert names == ['predict', 'train', 'classes', 'classes', 'data']
     for case in figures['cases']:
         (comparison, ) = case['comparisons']
         assert len(comparison['speedups']) == 2
-        for side in case['measurements']:
-            assert len(side['seconds']) == 2 and min(side['seconds']) > 0
-            assert side['failure'] is None
-        if case['case']['work'] == 'data':
+        for measurement in case['measurements']:
+            assert len(measurement['seconds']) == 2 and min(
+                measurement['seconds']) > 0
+            assert measurement['failure'] is None
+        if case['case']['name'] == 'data':
             assert case['case']['files'] == 5
             assert comparison['agreement'] is None
         else:
@@ -59,7 +66,7 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
 
 def test_fast_modes(monkeypatch, tmp_path, same_process):
     out = tmp_path / 'out.json'
-    run(monkeypatch, CONFIG, '--works', 'predict', 'decoder', '--modes',
+    run(monkeypatch, CONFIG, '--cases', 'predict', 'decoder', '--modes',
         'fp32', 'fast-fp32', 'fast-bf16', '--no-compile', '--memory-size', 4,
         5, '--out', out)
     for case in json.loads(out.read_text())['cases']:
@@ -70,20 +77,26 @@ def test_fast_modes(monkeypatch, tmp_path, same_process):
 
 def test_ours_alone(monkeypatch, tmp_path, same_process, capsys):
     out = tmp_path / 'out.json'
-    run(monkeypatch, CONFIG, '--works', 'decoder', 'explain', 'train-classes',
+    run(monkeypatch, CONFIG, '--cases', 'decoder', 'explain', 'train-classes',
         '--modes', 'fp32', '--memory-size', 4, 5, '--out', out, '--profile')
     cases = json.loads(out.read_text())['cases']
-    sides = [[side['side']['operation'] for side in case['measurements']]
-             for case in cases]
-    assert sides == [['decode']] * 2 + [['explain', 'scores']
-                                        ] + [['train']] * 2
+    operations = [[
+        measurement['task']['operation']
+        for measurement in case['measurements']
+    ] for case in cases]
+    assert operations == [['decode']] * 2 + [['explain', 'scores']
+                                             ] + [['train']] * 2
     assert 'aten::addmm' in capsys.readouterr().out
     for case in cases:
-        for side in case['measurements']:
-            seconds = [operation['seconds'] for operation in side['profile']]
+        for measurement in case['measurements']:
+            seconds = [
+                operation['seconds'] for operation in measurement['profile']
+            ]
             assert sorted(seconds, reverse=True) == seconds
             assert len(seconds) == 10 and min(seconds) > 0
-            shares = [operation['share'] for operation in side['profile']]
+            shares = [
+                operation['share'] for operation in measurement['profile']
+            ]
             assert sum(shares) < 1
             total = seconds[0] / shares[0]
             assert shares == pytest.approx([s / total for s in seconds])
@@ -99,10 +112,23 @@ def test_refuses_in_one_sentence(monkeypatch, tmp_path, config, folder,
                                  message):
     write_stub(tmp_path, wrong_for=5)
     with pytest.raises(SystemExit, match=message):
-        run(monkeypatch, config, '--official', tmp_path / folder, '--works',
+        run(monkeypatch, config, '--official', tmp_path / folder, '--cases',
             'predict')
 
 
 def test_refuses_a_folder_without_photos(monkeypatch, tmp_path):
     with pytest.raises(SystemExit, match='holds no class folders'):
+        run(monkeypatch, CONFIG, '--cases', 'data', '--photos', tmp_path)
+
+
+def test_works_is_the_former_name_of_cases(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match='holds no class folders'):
         run(monkeypatch, CONFIG, '--works', 'data', '--photos', tmp_path)
+
+
+def test_without_a_checkout(tmp_path):
+    tool = tmp_path / 'tools' / 'analysis_tools' / 'benchmark.py'
+    tool.parent.mkdir(parents=True)
+    shutil.copy(TOOL, tool)
+    with pytest.raises(SystemExit, match='run benchmark.py in a checkout'):
+        runpy.run_path(str(tool), run_name='__main__')

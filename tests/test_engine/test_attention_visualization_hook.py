@@ -100,6 +100,8 @@ def test_first_view_of_test_time_augmentation(written, tmp_path, collate):
     """Two views that are no different give what one gives."""
     view = dict(type='RandomFlip', prob=0.)
     test_dataloader = dataloader(9)
+    # more images than views: their places are not mixed up
+    test_dataloader['batch_size'] = 4
     test_dataloader['collate_fn'] = dict(type=collate)
     test_dataloader['dataset']['pipeline'] = [
         dict(

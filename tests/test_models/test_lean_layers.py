@@ -69,6 +69,7 @@ def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
     assert max_weights < 50 or max(sizes) == 2 * 7 * 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('max_weights', [1, 25, 10**6])
 def test_attention_with_dropout_has_its_gradient(monkeypatch, max_weights):
     monkeypatch.setattr(cpu_training, 'MAX_WEIGHTS', max_weights)

@@ -9,9 +9,8 @@ import difflib
 import re
 from pathlib import Path
 
+from get_flops import count_config
 from mmengine.config import Config
-
-from intr_mm.utils.complexity import count_complexity
 
 ROOT = Path(__file__).resolve().parents[2]
 METAFILE = ROOT / 'configs' / 'metafile.yml'
@@ -41,11 +40,11 @@ def update_entry(entry: str) -> str:
     cfg = Config.fromfile(ROOT / config[1])
     if cfg.model.head.num_classes is None:
         return entry
-    complexity = count_complexity(cfg)
+    _, flops, parameters = count_config(cfg)
     return entry.replace(
         '    Metadata:\n', '    Metadata:\n'
-        f'      FLOPs: {sum(complexity.flops.values())}\n'
-        f'      Parameters: {sum(complexity.parameters.values())}\n')
+        f'      FLOPs: {sum(flops.values())}\n'
+        f'      Parameters: {sum(parameters.values())}\n')
 
 
 def main() -> None:

@@ -123,9 +123,10 @@ class AttentionVisualizationHook(Hook):
 
     def _ask(self, runner, dataloader: DataLoader, batch_idx: int,
              data_batch: dict) -> None:
+        if not self.enable or _is_augmented(data_batch):
+            return
         samples = data_batch['data_samples']
-        if not _is_augmented(data_batch) and self._places(
-                dataloader, batch_idx, len(samples)):
+        if self._places(dataloader, batch_idx, len(samples)):
             model = unwrap_model(runner.model)
             labelled = all('gt_label' in sample for sample in samples)
             self._request.enter_context(
@@ -155,11 +156,12 @@ class AttentionVisualizationHook(Hook):
     def _explain(self, runner, data_batch: dict, output: DataSample,
                  place: int, index: int) -> Explanation:
         model = unwrap_model(runner.model)
-        image, sample = data_batch['inputs'][place], output
+        inputs, sample = data_batch['inputs'], output
         if _is_augmented(data_batch):
-            image = data_batch['inputs'][0][place]
+            image = inputs[0][place]  # of the first view
             sample = self._ask_again(model, image, output)
         else:
+            image = inputs[place]
             sample.set_metainfo(
                 dict(
                     geometry=self._cells[sample.grid],

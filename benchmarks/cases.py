@@ -1,0 +1,147 @@
+"""What is measured, and which implementations take part."""
+import argparse
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+# Precision of optimize_for_inference; fp32 is the model of the config.
+INFERENCE_MODES: dict[str, str | None] = {
+    'fp32': None,
+    'fast-fp32': 'float32',
+    'fast-bf16': 'bfloat16',
+}
+TRAINING_MODES = ('fp32', 'amp')
+LOW_PRECISION = ('fast-bf16', 'amp')
+CASES = ('predict', 'explain', 'decoder', 'train', 'classes', 'train-classes',
+         'data')
+# Defaults where the number of classes varies.
+CLASS_COUNTS = {
+    'decoder': (200, 3000),
+    'classes': (200, 1000, 3000, 10000),
+    'train-classes': (200, 1000, 3000, 10000),
+}
+_SUFFIXES = ('.jpg', '.jpeg', '.png')
+
+
+@dataclass(frozen=True)
+class Case:
+    """What all implementations do alike.
+
+    Args:
+        name: One of ``CASES``.
+        num_classes: Number of classes ``C`` of the model.
+        batch_size: Number of images ``B``.
+        shape: Height and width of the images in pixels; of the memory in cells
+            for the decoder alone.
+        seed: Seed of weights and inputs.
+        threads: Threads of PyTorch.
+        training: Whether it changes the weights.
+        files: Photos to augment.
+    """
+    name: str
+    num_classes: int
+    batch_size: int
+    shape: tuple[int, int]
+    seed: int = 0
+    threads: int = 1
+    training: bool = False
+    files: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.files:
+            return f'{self.name}, {len(self.files)} photos'
+        height, width = self.shape
+        return (f'{self.name}, {self.batch_size} x {height}x{width}, '
+                f'C={self.num_classes}')
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one implementation does in a case.
+
+    Args:
+        implementation: ``'official'`` or a mode of ours.
+        operation: Method of the implementation that prepares it.
+    """
+    implementation: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f'{self.implementation} {self.operation}'
+
+
+def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
+    """The cases of the command line with their tasks, the reference first.
+
+    Cases that no implementation takes part in are left out.
+
+    Raises:
+        ValueError: ``--photos`` holds none.
+    """
+    files = find_photos(args.photos, args.num_photos) if args.photos else ()
+    shapes = {
+        'data': (0, 0),
+        'decoder': args.memory_size,
+        'train': args.train_img_size,
+        'classes': args.classes_img_size,
+        'train-classes': args.classes_img_size,
+    }
+    planned = []
+    for name in args.cases:
+        counts, sizes = [args.classes], args.batch_sizes
+        shape = shapes.get(name, args.img_size)
+        training = name.startswith('train')
+        if name in CLASS_COUNTS:
+            counts = args.class_counts or CLASS_COUNTS[name]
+        if training:
+            sizes = [args.train_batch_size]
+        elif name == 'classes':
+            sizes = [1]
+        elif name == 'data':
+            sizes = [len(files)]
+        for num_classes, size in itertools.product(counts, sizes):
+            case = Case(
+                name,
+                num_classes,
+                size,
+                tuple(shape),
+                seed=args.seed,
+                threads=1 if name == 'data' else args.threads,
+                training=training,
+                files=files if name == 'data' else ())
+            planned += [(case, tasks) for tasks in _tasks(name, args) if tasks]
+    return planned
+
+
+def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
+    """Groups of tasks to be compared."""
+    operations = {
+        'data': ('augment', ('fp32', )),
+        'decoder': ('decode', INFERENCE_MODES),
+        'train': ('train', TRAINING_MODES),
+        'train-classes': ('train', TRAINING_MODES),
+    }
+    operation, able = operations.get(name, ('predict', INFERENCE_MODES))
+    modes = [mode for mode in args.modes if mode in able]
+    if name == 'explain':
+        # with one class's maps of all attention heads, against without
+        return [[Task(mode, 'explain'),
+                 Task(mode, 'scores')] for mode in modes]
+    if args.official and name != 'train-classes':
+        modes.insert(0, 'official')
+    return [[Task(mode, operation) for mode in modes]]
+
+
+def find_photos(folder: str, number: int) -> tuple[str, ...]:
+    """Up to a number of photos, sorted and evenly spread over the classes.
+
+    Raises:
+        ValueError: There are none.
+    """
+    paths = sorted(
+        str(path) for path in Path(folder).glob('*/*')
+        if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ValueError(f"--photos '{folder}' holds no class folders with "
+                         f'photos ({", ".join(_SUFFIXES)}).')
+    return tuple(paths[::max(1, len(paths) // number)][:number])
