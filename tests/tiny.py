@@ -51,7 +51,10 @@ def tiny_cfg(**changes) -> ConfigDict:
         **changes: What differs, such as ``head__num_classes=5``. A dict with
             ``_delete_=True`` takes the place of the old one.
     """
-    return _merge(_config().model, changes)
+    cfg = _merge(_config().model, changes)
+    if cfg.type == 'ImageClassifier':  # which has no such argument
+        cfg.pop('channels_last')
+    return cfg
 
 
 def tiny_model(seed: int = 0,

@@ -31,7 +31,7 @@ def test_is_attention_times_what_the_logit_gains(model):
     evidence = explain(model, images)
     attention = AttentionExplainer('each')(model, images, CLASSES)
     _, decoded = explain_batch(model, images)
-    classes, eps = CLASSES[:, None], .05
+    classes, eps = CLASSES[:, None], .005
     maps = model.head.maps(decoded, classes)  # (2, 1, heads, 8, 8)
     for head, i, j in ((0, 5, 40), (1, 17, 3)):
         gain = []
@@ -49,7 +49,7 @@ def test_is_attention_times_what_the_logit_gains(model):
             expected = per_attention[i] - per_attention[j]
             measured = (gain[0] - gain[1])[image] / (2 * eps)
             assert abs(expected) > 1e-4
-            assert float(measured) == pytest.approx(expected, rel=.02)
+            assert float(measured) == pytest.approx(expected, rel=.005)
 
 
 def test_sums_to_zero_and_names_its_maps(model):
