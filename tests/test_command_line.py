@@ -154,6 +154,7 @@ for line in open('/proc/self/smaps_rollup'):
     return float(result.stdout.split()[-1])
 
 
+@pytest.mark.slow
 @on_linux_without_gpu
 @pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.2'),
@@ -169,6 +170,7 @@ def test_tensors_lie_in_huge_pages_unless_refused():
     assert with_pages >= refused + 60
 
 
+@pytest.mark.slow
 @on_linux_without_gpu
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), 'mallopt'), reason='needs glibc')
