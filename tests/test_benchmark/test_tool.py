@@ -26,6 +26,7 @@ def run(monkeypatch, *args):
     runpy.run_path(str(TOOL), run_name='__main__')
 
 
+@pytest.mark.slow
 def test_beside_official(monkeypatch, tmp_path, capsys):
     config = write_stub(tmp_path, wrong_for=5)
     write_images(tmp_path / 'images')
