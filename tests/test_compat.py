@@ -109,6 +109,7 @@ def test_missing_dunder_is_missing():
     assert compat.stand_in_for_mmcv_ext()
 
 
+@pytest.mark.slow
 def test_compiled_ext_is_left_alone(tmp_path):
     """A find-able ``mmcv._ext`` (here a file) stays what it is."""
     (tmp_path / '_ext.py').write_text('def __getattr__(name):\n'
@@ -127,6 +128,7 @@ assert get_compiler_version() == 'compiled'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_mmdet_layers_import_in_a_fresh_process():
     code = 'import intr_mm, mmdet.models.layers'
     subprocess.run([sys.executable, '-c', code], cwd=ROOT, check=True)

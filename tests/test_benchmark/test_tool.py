@@ -65,6 +65,7 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
             assert case['flops'] > 0
 
 
+@pytest.mark.slow
 def test_fast_modes(monkeypatch, tmp_path, same_process):
     out = tmp_path / 'out.json'
     run(monkeypatch, CONFIG, '--cases', 'predict', 'decoder', '--modes',

@@ -110,6 +110,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         run('intr_to_mmpretrain', damaged, tmp_path / 'dst.pth')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('num_classes', [7, 100, 250])
 def test_detr_becomes_the_start_of_intr(num_classes, tmp_path, capsys):
     """Every tensor of the key list is used or named, and all are filled."""

@@ -147,9 +147,8 @@ def test_unreachable_url_is_named(tmp_path, monkeypatch):
         CheckpointLoader.load_checkpoint('http://127.0.0.1:9/x.pth', 'cpu')
 
 
-@pytest.mark.parametrize('value, ours',
-                         [('0', False),
-                          pytest.param('1', True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('value, ours', [('0', False), ('1', True)])
 def test_loaders_of_mmengine_can_be_kept(value, ours):
     """``INTR_MM_SAFE_LOADERS=0`` in the environment."""
     code = """

@@ -61,6 +61,7 @@ def test_two_values_of_its_telling_parts_identify_a_species():
         assert same == [species]
 
 
+@pytest.mark.slow
 def test_a_seed_draws_the_same_in_another_process():
     script = ('import hashlib, sys; sys.path[:0] = {!r}\n'
               'from intr_mm.datasets import RingSpecies\n{}\n'

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from mmengine.hooks import Hook
 
@@ -32,6 +33,7 @@ def batches(images, work_dir, **options):
     return recorder.batches
 
 
+@pytest.mark.slow
 def test_resumed_epochs_repeat_and_epochs_differ(images, tmp_path):
     loader = dict(train_dataloader__num_workers=2)
     unbroken = batches(
