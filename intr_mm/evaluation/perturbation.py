@@ -1,5 +1,6 @@
 """Metrics that change an image where an explainer points, and ask the model
 again."""
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import cv2
@@ -85,10 +86,10 @@ class PerturbationMetric(ModelMetric):
                 'with sample_interval=1.')
         return sample['sample_idx'] % self.sample_interval == 0
 
+    @abstractmethod
     def evaluate_image(self, image: Tensor, class_: int,
                        explanation: Explanation) -> dict:
         """Evaluate the maps of one image."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def scores(self, images: Tensor) -> Tensor:

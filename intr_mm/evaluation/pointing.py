@@ -1,3 +1,4 @@
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,9 +71,9 @@ class PointingMetric(ModelMetric):
         self.explainer = explainer and TASK_UTILS.build(explainer)
         self.interval = interval
 
+    @abstractmethod
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Draw the regions of one sample."""
-        raise NotImplementedError
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Reduce each sample to peaks, masses, and what the regions cover.

@@ -1,5 +1,6 @@
 """Where classes look in a batch of images, from one pass of the model."""
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn as nn
@@ -81,7 +82,9 @@ def explain_batch(
             'has none: take one of INTRInferencer.list_models(), or give the '
             'config head=dict(type="INTRHead").')
     images, samples = prepare_images(model, inputs, data_samples)
-    with trace_cells(model) as cells:
+    # Traced modules are called one by one, which a compiled backbone is not.
+    tracing = nullcontext() if classes is None else trace_cells(model)
+    with tracing as cells:
         sizes = {}
         if isinstance(model, INTRClassifier):
             sizes['data_samples'] = samples
