@@ -156,10 +156,10 @@ class AttentionVisualizationHook(Hook):
     def _explain(self, runner, data_batch: dict, output: DataSample,
                  place: int, index: int) -> Explanation:
         model = unwrap_model(runner.model)
-        inputs, sample = data_batch['inputs'], output
+        inputs, sample, field = data_batch['inputs'], output, _FIELD
         if _is_augmented(data_batch):
             image = inputs[0][place]  # of the first view
-            sample = self._ask_again(model, image, output)
+            sample, field = self._ask_again(model, image, output), 'attention'
         else:
             image = inputs[place]
             sample.set_metainfo(
@@ -171,7 +171,7 @@ class AttentionVisualizationHook(Hook):
             original_image(image, output),
             [self.layer % model.head.num_layers],
             osp.basename(output.get('img_path') or f'sample {index}'),
-            field=_FIELD)
+            field=field)
 
     def _ask_again(self, model: nn.Module, image: Tensor,
                    output: DataSample) -> DataSample:
@@ -181,8 +181,6 @@ class AttentionVisualizationHook(Hook):
                                  output.get('gt_label'))
         (sample, ), _ = explain_batch(
             model, [image], [output.new()], classes, layers=(self.layer, ))
-        sample.set_field(sample.attention, _FIELD)
-        sample.set_field(sample.attention_classes, f'{_FIELD}_classes')
         # that of all views
         return sample.set_pred_score(output.pred_score)
 

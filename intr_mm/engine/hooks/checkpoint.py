@@ -9,7 +9,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from intr_mm.checkpoints import AtomicLocalBackend, adapt_foreign, find_weights
+from intr_mm.checkpoints import AtomicLocalBackend, adapt_foreign
 from ..model_utils import unwrap_model
 
 
@@ -124,9 +124,10 @@ class CheckpointCheckHook(Hook):
                 f"Checkpoint '{name}' cannot be taken: {error}.") from None
         content = checkpoint
         if foreign is not None:
+            foreign.log()
             content = dict(state_dict=foreign.state_dict)
-            # where EMAHook looks for them
-            checkpoint['state_dict'] = find_weights(checkpoint)
+            # What the model and EMAHook load is converted already.
+            checkpoint['state_dict'] = foreign.state_dict
         problem = self._find_problem(runner, model, content)
         if problem is not None:
             raise ValueError(f"Checkpoint '{name}' {problem}.")
