@@ -32,10 +32,8 @@ class PartPointing(PointingMetric):
             backbones that cut the image into patches.
         alpha: Radius around a part, as a fraction of the longer side of the
             bounding box.
-        explainer: Config of the explainer whose maps are evaluated. None means
-            the attached attention.
-        interval: Whether to report bootstrap intervals.
-        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+        **kwargs: ``explainer``, ``interval`` and others of
+            :class:`PointingMetric`.
     """
 
     default_prefix = 'part_pointing'
@@ -44,12 +42,10 @@ class PartPointing(PointingMetric):
                  stride: float | None = None,
                  offset: float = 0,
                  alpha: float = .1,
-                 explainer: dict | None = None,
-                 interval: bool = False,
                  **kwargs) -> None:
         super().__init__(stride, offset,
                          ('part_points', 'bbox', 'ori_shape', 'img_shape'),
-                         explainer, interval, **kwargs)
+                         **kwargs)
         self.alpha = alpha
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:

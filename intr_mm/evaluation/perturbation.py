@@ -32,8 +32,13 @@ class PerturbationMetric(ModelMetric):
         **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
-    def __init__(self, explainer: dict, target: str, sample_interval: int,
-                 batch_size: int, interval: bool, **kwargs) -> None:
+    def __init__(self,
+                 explainer: dict,
+                 target: str = 'pred',
+                 sample_interval: int = 1,
+                 batch_size: int = 32,
+                 interval: bool = False,
+                 **kwargs) -> None:
         super().__init__(**kwargs)
         if target not in ('pred', 'gt'):
             raise ValueError(f'{type(self).__name__} got target={target!r}: '
@@ -176,13 +181,7 @@ class InsertionDeletion(PerturbationMetric):
             ``'blur'``.
         insertion_baseline: The same in insertion.
         blur: Size and sigma in pixels of the Gaussian.
-        target: Class to explain and to watch: ``'pred'``, the predicted, or
-            ``'gt'``, the true one.
-        sample_interval: Take every n-th sample of the data set.
-        batch_size: Number of changed images that pass the model at once.
-        interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
-            percent bootstrap intervals.
-        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+        **kwargs: Others of :class:`PerturbationMetric`.
     """
 
     default_prefix: str | None = 'faithfulness'
@@ -193,13 +192,8 @@ class InsertionDeletion(PerturbationMetric):
                  deletion_baseline: str = 'blank',
                  insertion_baseline: str = 'blur',
                  blur: Sequence[float] = (11, 5),
-                 target: str = 'pred',
-                 sample_interval: int = 1,
-                 batch_size: int = 32,
-                 interval: bool = False,
                  **kwargs) -> None:
-        super().__init__(explainer, target, sample_interval, batch_size,
-                         interval, **kwargs)
+        super().__init__(explainer, **kwargs)
         for baseline in (deletion_baseline, insertion_baseline):
             if baseline not in ('blank', 'blur'):
                 raise ValueError(f'InsertionDeletion got the baseline '
@@ -260,11 +254,7 @@ class RegionBlanking(PerturbationMetric):
             zero, ``'inpaint'`` continues the surroundings (Telea's method in
             OpenCV).
         seed: Seed of the shifts, which depend on the image besides.
-        sample_interval: Take every n-th sample of the data set.
-        batch_size: Number of changed images that pass the model at once.
-        interval: Whether to report ``*_low`` and ``*_high``, the bounds of 95
-            percent bootstrap intervals.
-        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+        **kwargs: Others of :class:`PerturbationMetric`, but for ``target``.
     """
 
     default_prefix: str | None = 'blanking'
@@ -274,12 +264,8 @@ class RegionBlanking(PerturbationMetric):
                  fraction: float = .1,
                  fill: str = 'blank',
                  seed: int = 0,
-                 sample_interval: int = 1,
-                 batch_size: int = 32,
-                 interval: bool = False,
                  **kwargs) -> None:
-        super().__init__(explainer, 'pred', sample_interval, batch_size,
-                         interval, **kwargs)
+        super().__init__(explainer, target='pred', **kwargs)
         if not 0 < fraction < 1:
             raise ValueError('RegionBlanking needs a fraction between 0 and '
                              f'1, got {fraction}.')

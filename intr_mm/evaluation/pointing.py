@@ -210,10 +210,8 @@ class PointingGame(PointingMetric):
         mask_key: Key of the mask (H, W) of the sample. A mask of another size
             than ``img_shape`` is taken to cover the same view.
         telling_key: Key of the sample's telling values of the mask.
-        explainer: Config of the explainer whose maps are evaluated. None means
-            the attached attention.
-        interval: Whether to report bootstrap intervals.
-        **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
+        **kwargs: ``explainer``, ``interval`` and others of
+            :class:`PointingMetric`.
     """
 
     default_prefix = 'pointing'
@@ -223,11 +221,8 @@ class PointingGame(PointingMetric):
                  offset: float = 0,
                  mask_key: str = 'part_mask',
                  telling_key: str = 'telling_parts',
-                 explainer: dict | None = None,
-                 interval: bool = False,
                  **kwargs) -> None:
-        super().__init__(stride, offset, (mask_key, telling_key), explainer,
-                         interval, **kwargs)
+        super().__init__(stride, offset, (mask_key, telling_key), **kwargs)
         self.mask_key = mask_key
         self.telling_key = telling_key
 

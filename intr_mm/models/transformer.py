@@ -213,8 +213,9 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
         cpu_training.replace_dropout(self)
 
 
-class INTRTransformerEncoder(DetrTransformerEncoder):
-    """mmdet's DETR encoder made of :class:`INTREncoderLayer`.
+class _Layers:
+    """What encoder and decoder share: layers of ours, which training may
+    compute again.
 
     Args:
         num_layers: Number of layers.
@@ -232,8 +233,22 @@ class INTRTransformerEncoder(DetrTransformerEncoder):
 
     def _init_layers(self) -> None:
         self.layers = ModuleList(
-            INTREncoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
+            self.layer_type(**self.layer_cfg) for _ in range(self.num_layers))
         self.embed_dims = self.layers[0].embed_dims
+
+    def _run(self, layer: Callable, *args):
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(layer, *args, use_reentrant=False)
+        return layer(*args)
+
+
+class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
+    """mmdet's DETR encoder made of :class:`INTREncoderLayer`.
+
+    Args:
+        num_layers, layer_cfg, with_cp: See :class:`_Layers`.
+    """
+    layer_type = INTREncoderLayer
 
     def forward(self,
                 query: Tensor,
@@ -254,8 +269,9 @@ class INTRTransformerEncoder(DetrTransformerEncoder):
             Shape (B, N, D).
         """
         for layer in self.layers:
-            query = _run(self.with_cp, partial(layer, attn_mask=attn_mask),
-                         query, query_pos, key_padding_mask)
+            query = self._run(
+                partial(layer, attn_mask=attn_mask), query, query_pos,
+                key_padding_mask)
         return query
 
 
@@ -315,26 +331,16 @@ class INTRDecoderLayer(DetrTransformerDecoderLayer):
         return self.norms[2](self.ffn(self.norms[1](query)))
 
 
-class INTRTransformerDecoder(DetrTransformerDecoder):
+class INTRTransformerDecoder(_Layers, DetrTransformerDecoder):
     """mmdet's DETR decoder made of :class:`INTRDecoderLayer`.
 
     Args:
-        num_layers: Number of layers.
-        layer_cfg: Of :func:`detr_layer_cfg`.
-        with_cp: See :class:`INTRTransformerEncoder`.
+        num_layers, layer_cfg, with_cp: See :class:`_Layers`.
     """
-
-    def __init__(self,
-                 num_layers: int,
-                 layer_cfg: dict,
-                 with_cp: bool = False) -> None:
-        super().__init__(num_layers, layer_cfg)
-        self.with_cp = with_cp
+    layer_type = INTRDecoderLayer
 
     def _init_layers(self) -> None:
-        self.layers = ModuleList(
-            INTRDecoderLayer(**self.layer_cfg) for _ in range(self.num_layers))
-        self.embed_dims = self.layers[0].embed_dims
+        super()._init_layers()
         self.post_norm = build_norm_layer(self.post_norm_cfg,
                                           self.embed_dims)[1]
 
@@ -364,14 +370,8 @@ class INTRTransformerDecoder(DetrTransformerDecoder):
         """
         attending = {}
         for index, layer in enumerate(self.layers):
-            query, entered = _run(self.with_cp, layer, query, memory,
-                                  query_pos, key_padding_mask)
+            query, entered = self._run(layer, query, memory, query_pos,
+                                       key_padding_mask)
             if index in layers:
                 attending[index] = entered
         return self.post_norm(query), attending
-
-
-def _run(with_cp: bool, layer: Callable, *args):
-    if with_cp and torch.is_grad_enabled():
-        return checkpoint(layer, *args, use_reentrant=False)
-    return layer(*args)
