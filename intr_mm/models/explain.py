@@ -92,11 +92,11 @@ def explain_batch(
     grid = head.pre_logits(feats)  # (B, D, H, W)
     mask = make_padding_mask(samples, grid)
     decoded = head.decode(grid, mask, layers)
-    samples = head.predict_decoded(decoded, samples)
     if classes is None:
-        return samples, decoded
+        return head.predict_decoded(decoded, samples), decoded
     geometry = cells[tuple(grid.shape[-2:])]
-    head.add_maps(samples, decoded, classes, layers)
+    request = dict(classes=classes, layer=layers)
+    samples = head.predict_decoded(decoded, samples, dict(attention=request))
     valid = cut_padding(grid, mask)  # of each image (D, h, w)
     for sample, of_image in zip(samples, valid):
         sample.set_metainfo(dict(geometry=geometry))
