@@ -89,6 +89,23 @@ def test_runner_starts_from_a_detr(key, images, tmp_path, logged):
         assert f'initialised {", ".join(PRESENCE)}.' in message
 
 
+def test_runner_starts_a_stock_classifier(images, tmp_path, logged):
+    """The head alone takes what is DETR's decoder."""
+    cfg = GoldenCase('tiny').model_cfg()
+    model = dict(
+        type='ImageClassifier',
+        backbone=cfg['backbone'],
+        head=dict(cfg['head'], in_channels=cfg['neck']['in_channels']),
+        _delete_=True)
+    weights = detr()
+    runner = load_by_runner(weights, images, tmp_path, model=model)
+    assert torch.equal(runner.model.head.query_embed.weight,
+                       weights['query_embed.weight'][:7])
+    (level, message), = logged
+    assert level == logging.WARNING
+    assert 'initialised head.input_proj.weight' in message
+
+
 def test_detr_fills_all_but_the_presence_vector():
     model = GoldenCase('tiny').model()
     result = model.load_state_dict(detr(), strict=False)
