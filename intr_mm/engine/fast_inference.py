@@ -10,7 +10,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from intr_mm.models import INTRHead
+from intr_mm.models import BaseExplainingHead
 from intr_mm.structures import remove_forward_overrides
 
 
@@ -20,12 +20,12 @@ def optimize_for_inference(model: nn.Module,
     """Copy of a classifier that predicts faster.
 
     Batch normalisation is folded into the convolutions before it, the
-    backbone runs channels-last, and everything but the presence vector
-    computes in ``dtype``. On request ``torch.compile`` fuses the backbone's
-    activations with its convolutions. Sizes are marked as dynamic: one
-    compilation serves them all, but for a few more that PyTorch makes for a
-    batch of one image and the like. Each takes about half a minute on a CPU,
-    which needs a C++ compiler.
+    backbone runs channels-last, and all but what needs float32 computes in
+    ``dtype``, see :meth:`BaseExplainingHead.convert`. On request
+    ``torch.compile`` fuses the backbone's activations with its convolutions.
+    Sizes are marked as dynamic: one compilation serves them all, but for a few
+    more that PyTorch makes for a batch of one image and the like. Each takes
+    about half a minute on a CPU, which needs a C++ compiler.
 
     The copy keeps its weights; change the original and make another.
 
@@ -73,11 +73,10 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
     backbone.register_forward_pre_hook(convert)
     if classifier.with_neck:
         classifier.neck.to(dtype)
-    if classifier.with_head:
+    if isinstance(classifier.head, BaseExplainingHead):
+        classifier.head.convert(dtype)
+    elif classifier.with_head:
         classifier.head.to(dtype)
-        if isinstance(classifier.head, INTRHead):
-            # Scores of many classes lie close together.
-            classifier.head.presence_vector.float()
     if compile:
         if next(backbone.parameters()).device.type == 'cpu':
             # Lets inductor fuse convolutions of oneDNN with what follows; a

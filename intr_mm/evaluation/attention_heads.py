@@ -6,20 +6,10 @@ from mmpretrain.registry import METRICS
 from scipy.special import expit
 from torch import Tensor, nn
 
-from intr_mm.models import Decoded, explain_batch
+from intr_mm.models import explain_batch
 from .base import ModelMetric
 
 _ORDERS = ('least', 'most')
-
-
-def even_maps(decoded: Decoded) -> Tensor:
-    """Maps (B, 1, 1, H, W) of a head that looks evenly at all cells which are
-    not padding."""
-    memory, mask = decoded.memory, decoded.padding_mask
-    even = memory.new_ones((len(memory), *memory.shape[-2:])).float()
-    if mask is not None:
-        even = even.masked_fill(mask, 0)
-    return (even / even.sum((1, 2), keepdim=True))[:, None, None]
 
 
 @METRICS.register_module()
@@ -47,9 +37,7 @@ class EvenAttention(ModelMetric):
             RuntimeError: If the metric was not prepared.
         """
         _, decoded = explain_batch(self.model, data_batch['inputs'])
-        head = self.model.head
-        even = even_maps(decoded).expand(-1, -1, head.num_heads, -1, -1)
-        labels = head.rescore(decoded, even).argmax(1).tolist()
+        labels = self.model.head.rescore_even(decoded).argmax(1).tolist()
         for label, sample in zip(labels, data_samples):
             self.results.append((label == int(sample['gt_label']),
                                  label == int(sample['pred_label'])))
@@ -92,7 +80,7 @@ def select_heads(model: nn.Module,
     _check_order(order, 'select_heads')
     _, decoded = explain_batch(model, inputs)
     own = model.head.maps(decoded)  # (B, Q, heads, H, W)
-    even = even_maps(decoded)  # (B, 1, 1, H, W)
+    even = model.head.even_maps(decoded)  # (B, 1, 1, H, W)
     device, num_heads = own.device, own.size(2)
     index = classes.to(device)[:, None]
 

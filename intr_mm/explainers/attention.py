@@ -1,5 +1,6 @@
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,36 +62,75 @@ class AttentionExplainer(BaseExplainer):
 
 @TASK_UTILS.register_module()
 class EvidenceExplainer(AttentionExplainer):
-    """Attention times what each cell speaks for or against the class.
+    """What each cell speaks for or against the class.
 
-    Attention says how much a class takes from a cell, not whether that raises
-    its score. The map is the attention of the last decoder layer times the
-    gradient of the class's logit with respect to it, less the part that all
-    cells of a head share: positive where a cell speaks more for the class
-    than the head's average. Gradient times input is from `Not Just a Black
-    Box <https://arxiv.org/abs/1605.01713>`_.
+    Of a head that gives evidence (:class:`EvidenceHead`), it is what makes up
+    the logit, exactly: mean over the heads times their number is the score.
 
-    It follows the encoder's tokens, as attention does: what the encoder has
+    Of other heads it is an estimate. Attention says how much a class takes
+    from a cell, not whether that raises its score. The map is the attention of
+    the last decoder layer times the gradient of the class's logit with respect
+    to it, less the part that all cells of a head share: positive where a cell
+    speaks more for the class than the head's average. Gradient times input is
+    from `Not Just a Black Box <https://arxiv.org/abs/1605.01713>`_.
+
+    Both follow the encoder's tokens, as attention does: what the encoder has
     carried to another cell is shown there.
 
     Args:
         heads: See :class:`AttentionExplainer`.
+        against: What the class is compared with: None for nothing, ``'rival'``
+            for the best other class, ``'rest'`` for the mean of all others,
+            weighted by the softmax of their logits. `Finer-CAM
+            <https://arxiv.org/abs/2501.11309>`_ (CVPR 2025) compares so.
     """
 
-    def __init__(self, heads: str = 'mean') -> None:
+    def __init__(self,
+                 heads: str = 'mean',
+                 against: str | None = None) -> None:
         super().__init__(heads=heads)
+        if against not in (None, 'rival', 'rest'):
+            raise ValueError(f'EvidenceExplainer got against={against!r}: use '
+                             "'rival', 'rest' or None.")
+        self.against = against
 
     def _maps(self, head: BaseExplainingHead, samples: list[DataSample],
               decoded: Decoded, classes: Tensor) -> list[Tensor]:
-        with torch.enable_grad():
-            maps = head.maps(decoded, classes)  # (B, 1, heads, H, W)
-            maps = maps.detach().requires_grad_()
-            logits = head.rescore(decoded, maps, classes)  # (B, 1)
-            gradient, = torch.autograd.grad(logits.sum(), maps)
+        estimate = head.evidence if head.gives_evidence else partial(
+            _estimate_evidence, head)
+        others = self.against
+        if others == 'rival':
+            logits = decoded.logits.scatter(1, classes, -torch.inf)
+            others = logits.argmax(1, keepdim=True)
+        evidence = estimate(decoded, classes, others)
+        return cut_padding(evidence[:, 0], decoded.padding_mask)
+
+
+@torch.enable_grad()
+def _estimate_evidence(head: BaseExplainingHead, decoded: Decoded,
+                       classes: Tensor,
+                       against: Tensor | str | None) -> Tensor:
+    """The first-order part of :meth:`BaseExplainingHead.evidence`, (B, 1,
+    heads, H, W), of one class (B, 1)."""
+    every = torch.arange(head.num_classes, device=classes.device)
+    every = every.expand(len(classes), -1)
+    sides = [(classes, torch.ones_like(classes, dtype=torch.float))]
+    if isinstance(against, Tensor):
+        sides.append((against, -sides[0][1]))
+    elif against is not None:
+        logits = decoded.logits.detach().scatter(1, classes, -torch.inf)
+        sides.append((every, -logits.softmax(1)))
+    total = 0
+    for of, share in sides:
+        maps = head.maps(decoded, of).detach().requires_grad_()
+        logits = head.rescore(decoded, maps, of)  # (B, K)
+        gradient, = torch.autograd.grad(logits.sum(), maps)
         maps = maps.detach()
         shared = (maps * gradient).sum((-2, -1), keepdim=True)
         evidence = maps * (gradient - shared)
-        return cut_padding(evidence[:, 0], decoded.padding_mask)
+        share = share[..., None, None, None]
+        total = total + (share * evidence).sum(1, keepdim=True)
+    return total
 
 
 @TASK_UTILS.register_module()

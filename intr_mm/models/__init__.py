@@ -3,11 +3,12 @@ from .base_head import BaseExplainingHead, Decoded
 from .classifier import INTRClassifier
 from .data_preprocessor import INTRDataPreprocessor
 from .encoder import INTREncoder
+from .evidence_head import EvidenceHead
 from .explain import explain_batch, prepare_images
 from .head import INTRHead
 
 __all__ = [
-    'BaseExplainingHead', 'Decoded', 'INTRClassifier', 'INTRDataPreprocessor',
-    'INTREncoder', 'INTRHead', 'TinyResNet', 'TorchvisionResNet',
-    'explain_batch', 'prepare_images'
+    'BaseExplainingHead', 'Decoded', 'EvidenceHead', 'INTRClassifier',
+    'INTRDataPreprocessor', 'INTREncoder', 'INTRHead', 'TinyResNet',
+    'TorchvisionResNet', 'explain_batch', 'prepare_images'
 ]

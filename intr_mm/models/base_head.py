@@ -1,6 +1,6 @@
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from mmpretrain.models.heads import ClsHead
@@ -19,17 +19,15 @@ class Decoded:
         memory: What the classes look at, (B, D, H, W).
         padding_mask: Bool of shape (B, H, W), True where a cell is padding;
             None if none is.
-        hidden: The decoded queries, (B, Q, D).
         deciding: Which query decided each class's score, (B, C).
         attending: For each layer asked for, from 0 on, the queries (B, Q, D)
-            as they enter its cross-attention.
+            as they enter its cross-attention, where a head has such.
     """
     logits: Tensor
     memory: Tensor
     padding_mask: Tensor | None
-    hidden: Tensor
     deciding: Tensor
-    attending: dict[int, Tensor]
+    attending: dict[int, Tensor] = field(default_factory=dict)
 
 
 class BaseExplainingHead(ClsHead):
@@ -37,11 +35,13 @@ class BaseExplainingHead(ClsHead):
 
     Hook, inferencer, explainers and metrics work with every head that fills
     in :meth:`pre_logits`, :meth:`decode` and :meth:`maps`; those that change
-    attention and look at the scores need :meth:`rescore` too.
+    attention and look at the scores need :meth:`rescore` too. A head whose
+    scores are sums over cells says so by ``gives_evidence`` and fills in
+    :meth:`evidence`, which is then shown in place of attention.
 
     Subclasses set the attributes ``num_classes``, ``num_layers`` (decoder
     layers that have maps) and ``num_heads`` (attention heads, maps of a class
-    in a layer).
+    in a layer), and ``queries_per_class`` where a class has several.
 
     Args:
         test_cfg: Maps that predictions shall carry: each entry is a request
@@ -52,6 +52,8 @@ class BaseExplainingHead(ClsHead):
     num_classes: int
     num_layers: int
     num_heads: int
+    queries_per_class = 1
+    gives_evidence = False
 
     def __init__(self, test_cfg: dict | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -96,9 +98,33 @@ class BaseExplainingHead(ClsHead):
             layer: Decoder layer.
 
         Returns:
-            float32 of shape (B, K or Q, heads, H, W). Each map sums to 1 and
-            is exactly 0 where a cell is padding.
+            float32 of shape (B, K or Q, heads, H, W). Each map sums to 1, or
+            less where a head can look at nothing, and is exactly 0 where a
+            cell is padding.
         """
+
+    def evidence(self,
+                 decoded: Decoded,
+                 classes: Tensor,
+                 against: Tensor | str | None = None) -> Tensor:
+        """What each cell speaks for or against classes.
+
+        Args:
+            decoded: From :meth:`decode`.
+            classes: Class indices (B, K).
+            against: None gives what makes up the class's logit. Class indices
+                (B, K) give what makes up the difference to these classes'
+                logits, ``'rest'`` that to the mean of all others', weighted by
+                the softmax of their logits.
+
+        Returns:
+            float32 of shape (B, K, heads, H, W), whose sum over heads and
+            cells is the logit, or the difference.
+        """
+        raise NotImplementedError(
+            f'The scores of {type(self).__name__} are no sums over cells: '
+            'take EvidenceHead for evidence, or EvidenceExplainer for an '
+            'estimate.')
 
     def rescore(self,
                 decoded: Decoded,
@@ -120,6 +146,32 @@ class BaseExplainingHead(ClsHead):
             f'{type(self).__name__} does not say how its scores follow from '
             'its maps: give it the method rescore, or leave out what needs '
             'it (EvenAttention, HeadSelection, EvidenceExplainer).')
+
+    @property
+    def can_rescore(self) -> bool:
+        """Whether there is :meth:`rescore`."""
+        return type(self).rescore is not BaseExplainingHead.rescore
+
+    @staticmethod
+    def even_maps(decoded: Decoded) -> Tensor:
+        """Maps (B, 1, 1, H, W) of a head that looks evenly at all cells which
+        are not padding."""
+        memory, mask = decoded.memory, decoded.padding_mask
+        even = memory.new_ones((len(memory), *memory.shape[-2:])).float()
+        if mask is not None:
+            even = even.masked_fill(mask, 0)
+        return (even / even.sum((1, 2), keepdim=True))[:, None, None]
+
+    def rescore_even(self, decoded: Decoded) -> Tensor:
+        """Logits (B, C) if all heads of the last layer looked evenly."""
+        even = self.even_maps(decoded)
+        return self.rescore(decoded, even.expand(-1, -1, self.num_heads, -1,
+                                                 -1))
+
+    def convert(self, dtype: torch.dtype) -> None:
+        """Let the head compute in another type, for inference, but for what
+        that would harm."""
+        self.to(dtype)
 
     def memory_norms(self, memory: Tensor, layer: int = -1) -> Tensor:
         """How large is what the classes can take from each cell.
@@ -201,17 +253,22 @@ class BaseExplainingHead(ClsHead):
                  decoded: Decoded,
                  classes: Sequence[str | int] | Tensor,
                  layer: int | Sequence[int] = -1,
+                 even: bool = False,
                  name: str = 'attention') -> None:
         """Let predictions carry maps.
 
         Args:
             samples: Receive the fields ``{name}_classes`` (K, ) and ``{name}``
                 (K, heads, h, w), on the h x w cells that are not padding; (L,
-                K, heads, h, w) if ``layer`` is a sequence. The metainfo
+                K, heads, h, w) if ``layer`` is a sequence; from a head that
+                gives it, ``{name}_evidence`` (K, heads, h, w). The metainfo
                 ``grid`` is the (H, W) of the padded batch.
             decoded: From :meth:`decode`, with the layers.
             classes: Indices (B, K), or see :func:`select_classes`.
             layer: Decoder layer, or L of them.
+            even: Whether to add ``{name}_even`` (C, ), the scores if all heads
+                of the last layer looked evenly, where a head can tell and the
+                last layer is among ``layer``.
             name: Name of the field.
         """
         labels = None
@@ -222,12 +279,20 @@ class BaseExplainingHead(ClsHead):
             [self.maps(decoded, index, i) for i in _as_list(layer)], 1)
         if isinstance(layer, int):
             maps = maps[:, 0]
-        grid = dict(grid=tuple(maps.shape[-2:]))
-        maps = cut_padding(maps, decoded.padding_mask)
-        for sample, chosen, of_sample in zip(samples, index, maps):
-            sample.set_metainfo(grid)
-            sample.set_field(chosen, f'{name}_classes')
-            sample.set_field(of_sample, name)
+        fields = {
+            f'{name}_classes': index,
+            name: cut_padding(maps, decoded.padding_mask)
+        }
+        if self.gives_evidence:
+            fields[f'{name}_evidence'] = cut_padding(
+                self.evidence(decoded, index), decoded.padding_mask)
+        last = {-1, self.num_layers - 1}.intersection(_as_list(layer))
+        if even and self.can_rescore and last:
+            fields[f'{name}_even'] = self.rescore_even(decoded).softmax(-1)
+        for sample, *values in zip(samples, *fields.values()):
+            sample.set_metainfo(dict(grid=tuple(maps.shape[-2:])))
+            for field_name, value in zip(fields, values):
+                sample.set_field(value, field_name)
 
     def get_attention(self,
                       feats: tuple[Tensor, ...],
@@ -254,11 +319,11 @@ class BaseExplainingHead(ClsHead):
         """
         decoded = self.decode(self.pre_logits(feats), padding_mask, (layer, ))
         index = class_index(classes, self.num_classes, decoded.memory)
-        per_class = decoded.hidden.size(1) // self.num_classes
-        if deciding_only or per_class == 1:
+        if deciding_only or self.queries_per_class == 1:
             return self.maps(decoded, index, layer)
         # (B, C * k, heads, H, W) -> (B, C, k, heads, H, W)
-        maps = self.maps(decoded, None, layer).unflatten(1, (-1, per_class))
+        maps = self.maps(decoded, None, layer)
+        maps = maps.unflatten(1, (-1, self.queries_per_class))
         return torch.stack([of[chosen] for of, chosen in zip(maps, index)])
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from intr_mm.checkpoints import adapt_foreign
 from .base_head import BaseExplainingHead
 from .encoder import INTREncoder
+from .evidence_head import EvidenceHead
 from .utils import make_padding_mask
 
 # One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
@@ -37,6 +38,8 @@ class INTRClassifier(ImageClassifier):
             :class:`INTRDataPreprocessor`.
         channels_last: Whether the backbone's weights lie channels-last in
             memory, which is faster for convolutions and computes the same.
+        frozen: Which of ``'backbone'`` and ``'neck'`` are not trained and stay
+            in eval mode.
         **kwargs: Other arguments of ``ImageClassifier``.
     """
 
@@ -47,6 +50,7 @@ class INTRClassifier(ImageClassifier):
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None,
                  channels_last: bool = False,
+                 frozen: Sequence[str] = (),
                  **kwargs) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
@@ -61,7 +65,23 @@ class INTRClassifier(ImageClassifier):
             self.head.test_cfg.update(test_cfg)
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
+        self.frozen = tuple(frozen)
+        for name in self.frozen:
+            if name not in ('backbone', 'neck'):
+                raise ValueError(
+                    f'INTRClassifier cannot freeze {name!r}: name '
+                    "'backbone', 'neck' or both.")
+            if getattr(self, name, None) is not None:
+                getattr(self, name).requires_grad_(False)
         self._register_load_state_dict_pre_hook(self._take_foreign_weights)
+
+    def train(self, mode: bool = True) -> 'INTRClassifier':
+        """Set the mode; frozen parts stay in eval mode."""
+        super().train(mode)
+        for name in self.frozen:
+            if getattr(self, name, None) is not None:
+                getattr(self, name).eval()
+        return self
 
     def _take_foreign_weights(self, state_dict: dict, prefix: str, *_) -> None:
         """Let weights of DETR and of the official code be loaded as they are,
@@ -160,6 +180,41 @@ class INTRClassifier(ImageClassifier):
             padding_mask=mask,
             deciding_only=deciding_only)
 
+    def get_evidence(
+            self,
+            inputs: Tensor,
+            data_samples: list[DataSample] | None = None,
+            classes: Tensor | Sequence[int] | None = None,
+            against: Tensor | Sequence[int] | str | None = None) -> Tensor:
+        """What each cell speaks for classes; see
+        :meth:`EvidenceHead.get_evidence`.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Sizes of the images.
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            against: None for the logits; classes (K, ) or (B, K) for the
+                differences to theirs; ``'rest'`` for those to the others'
+                weighted mean.
+
+        Returns:
+            float32 of shape (B, K, heads, h, w) on the h x w feature grid of
+            the padded batch, whose sums over heads and cells are the logits or
+            differences.
+
+        Raises:
+            TypeError: If the head is no :class:`EvidenceHead`.
+        """
+        if not isinstance(self.head, EvidenceHead):
+            raise TypeError(
+                f'get_evidence needs an EvidenceHead, but the model has '
+                f'{type(self.head).__name__}: take EvidenceExplainer for an '
+                'estimate.')
+        feats, mask = self._extract(inputs, data_samples)
+        return self.head.get_evidence(
+            feats, classes=classes, against=against, padding_mask=mask)
+
     def _extract(
         self, inputs: Tensor, data_samples: list[DataSample] | None
     ) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -175,10 +230,13 @@ class INTRClassifier(ImageClassifier):
         return feats, mask
 
     def _run_backbone(self, inputs: Tensor):
+        if 'backbone' in self.frozen and torch.is_grad_enabled():
+            with torch.no_grad():
+                return self._run_backbone(inputs)
         # Where a CPU predicts, activations of few images stay in its cache
         # from one operation to the next. Batch normalisation may be in
         # training without gradients.
-        if (self.training or inputs.device.type != 'cpu'
+        if (self.backbone.training or inputs.device.type != 'cpu'
                 or torch.is_grad_enabled()):
             return self.backbone(inputs)
         images = max(1, _PIXELS_IN_CACHE // inputs[0, 0].numel())

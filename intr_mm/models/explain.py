@@ -67,7 +67,8 @@ def explain_batch(
     Returns:
         Predictions, see :meth:`BaseExplainingHead.predict`; with ``classes``
         they have ``attention`` (L, K, heads, h, w) without the cells that are
-        padding, ``attention_classes`` (K, ), where the cells lie as the
+        padding, ``attention_classes`` (K, ), what else
+        :meth:`BaseExplainingHead.add_maps` gives, where the cells lie as the
         metainfo ``geometry``, and on request ``memory`` (L, 1 + heads, h, w).
         And what the head decoded, from which it gives further maps and scores.
 
@@ -95,7 +96,7 @@ def explain_batch(
     if classes is None:
         return head.predict_decoded(decoded, samples), decoded
     geometry = cells[tuple(grid.shape[-2:])]
-    request = dict(classes=classes, layer=layers)
+    request = dict(classes=classes, layer=layers, even=True)
     samples = head.predict_decoded(decoded, samples, dict(attention=request))
     valid = cut_padding(grid, mask)  # of each image (D, h, w)
     for sample, of_image in zip(samples, valid):

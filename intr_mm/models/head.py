@@ -117,12 +117,17 @@ class INTRHead(BaseExplainingHead):
         logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
         classes = torch.arange(self.num_classes, device=best.device)
         deciding = classes * self.queries_per_class + best  # (B, C)
-        return Decoded(logits, memory, padding_mask, hidden, deciding,
-                       attending)
+        return Decoded(logits, memory, padding_mask, deciding, attending)
+
+    def convert(self, dtype: torch.dtype) -> None:
+        """See :class:`BaseExplainingHead`; scores of many classes lie close
+        together."""
+        self.to(dtype)
+        self.presence_vector.float()
 
     def score(self, hidden: Tensor) -> Tensor:
         """Presence (...) of decoded queries (..., D)."""
-        # optimize_for_inference keeps the presence vector in float32.
+        # which convert keeps in float32
         hidden = hidden.to(self.presence_vector.weight.dtype)
         return self.presence_vector(hidden).squeeze(-1)
 

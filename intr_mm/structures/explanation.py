@@ -17,7 +17,8 @@ class Explanation:
         maps: float32 of shape (..., h, w) on the cells that are not padding,
             the higher the more important: (M, h, w) of an explainer with M
             names; attention of L layers and K classes is (L, K, heads, h, w),
-            each map summing to 1.
+            each map summing to 1, or to the found mass of an
+            :class:`EvidenceHead`.
         geometry: Where the cells lie on the network's input.
         img_shape: Height and width in pixels of the network's input without
             padding.
@@ -30,6 +31,10 @@ class Explanation:
         gt_label: The true class.
         memory: How large is what the maps weigh, (L, 1 + heads, h, w); see
             :meth:`INTRHead.memory_norms`.
+        evidence: What each cell speaks for the classes, (K, heads, h, w),
+            whose sums are the logits; of a head that gives it.
+        even_scores: Scores of all classes if all heads of the last layer
+            looked evenly, (C, ): what the model knows without these maps.
     """
     maps: np.ndarray
     geometry: CellGeometry
@@ -41,6 +46,8 @@ class Explanation:
     name: str = ''
     gt_label: int | None = None
     memory: np.ndarray | None = None
+    evidence: np.ndarray | None = None
+    even_scores: np.ndarray | None = None
 
     @classmethod
     def from_sample(cls,
@@ -60,19 +67,26 @@ class Explanation:
         """
         classes = sample.get(f'{field}_classes').tolist()
         once = list(dict.fromkeys(classes))
-        maps = sample.get(field)[:, [classes.index(i) for i in once]]
-        memory = sample.get('memory')
+        rows = [classes.index(i) for i in once]
+
+        def array(name: str) -> np.ndarray | None:
+            value = sample.get(name)
+            return None if value is None else value.detach().cpu().numpy()
+
+        evidence = array(f'{field}_evidence')
         return cls(
-            maps=maps.detach().cpu().numpy(),
+            maps=array(field)[:, rows],
             geometry=sample.geometry,
             img_shape=tuple(sample.img_shape[:2]),
             image=image,
-            scores=sample.pred_score.detach().cpu().numpy(),
+            scores=array('pred_score'),
             classes=once,
             layers=layers,
             name=name,
             gt_label=int(sample.gt_label) if 'gt_label' in sample else None,
-            memory=None if memory is None else memory.detach().cpu().numpy())
+            memory=array('memory'),
+            evidence=None if evidence is None else evidence[rows],
+            even_scores=array(f'{field}_even'))
 
     def on_pixels(self, out_shape: tuple[int, int]) -> np.ndarray:
         """The maps (..., H, W) on the pixels of a picture of the input; see

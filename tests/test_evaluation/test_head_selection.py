@@ -6,7 +6,6 @@ import torch
 from mmengine.evaluator import Evaluator
 
 from intr_mm.evaluation import HeadSelection, select_heads
-from intr_mm.evaluation.attention_heads import even_maps
 from intr_mm.models import explain_batch
 from ..tiny import LARGER, tiny_batch, tiny_model
 
@@ -28,8 +27,8 @@ def logits_of(model, inputs):
 
 def rescore(model, decoded, replaced):
     """Logits when the attention heads ``replaced`` (B, heads) look evenly."""
-    maps = torch.where(replaced[:, None, :, None, None], even_maps(decoded),
-                       model.head.maps(decoded))
+    maps = torch.where(replaced[:, None, :, None, None],
+                       model.head.even_maps(decoded), model.head.maps(decoded))
     return model.head.rescore(decoded, maps)
 
 
@@ -48,7 +47,7 @@ def test_with_no_head_replaced_the_logits_are_the_models(
     evenly = rescore(model, decoded, ~none)
     assert (evenly - logits).abs().max() > 1e-2
     # one even map serves all queries and heads
-    even = even_maps(decoded).expand(-1, -1, 4, -1, -1)
+    even = model.head.even_maps(decoded).expand(-1, -1, 4, -1, -1)
     torch.testing.assert_close(
         model.head.rescore(decoded, even), evenly, **EXACT)
 

@@ -1,0 +1,398 @@
+from collections.abc import Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from .base_head import BaseExplainingHead, Decoded
+from .utils import class_index, last_feature_map
+
+_VALUES = ('signed', 'paired', 'constant')
+# Classes whose evidence is summed at once.
+_CHUNK = 64
+
+
+@MODELS.register_module()
+class EvidenceHead(BaseExplainingHead):
+    r"""Each class adds up what it finds: the map is the score.
+
+    One query per class and attention head gives each cell i a weight
+    :math:`a_{chi}`, a softmax over the cells and a *null cell*, which takes
+    what the class does not find. Each cell has a value :math:`s_{hi}` that all
+    classes share. The evidence :math:`a_{chi} s_{hi}`, summed over cells and
+    heads, is the logit, so that a map of evidence leaves nothing out; nor does
+    the difference of two, which says why the one class and not the other.
+
+    A cell's token must not know of other cells, or the map is true of tokens
+    but not of places: put the head behind ``INTREncoder(window_radius=1)``.
+
+    Sums of local evidence are from `BagNet
+    <https://arxiv.org/abs/1904.00760>`_ and `Additive MIL
+    <https://arxiv.org/abs/2206.01794>`_, class queries whose attention is the
+    score from `SCOUTER <https://arxiv.org/abs/2009.06138>`_; `PixPNet
+    <https://arxiv.org/abs/2309.14531>`_ says why fields must be small,
+    `Registers <https://arxiv.org/abs/2309.16588>`_ why attention needs a place
+    to look at nothing.
+
+    Args:
+        num_classes: Number of classes ``C``.
+        embed_dims: Width ``D`` of the tokens.
+        num_heads: Number of attention heads; must divide ``embed_dims``.
+        in_channels: Channels of the incoming feature map, if the head shall
+            bring it to ``embed_dims`` by a 1x1 convolution. None takes the map
+            as it is.
+        values: ``'signed'``: linear in the token; ``'paired'``: one positive
+            constant for each of the first half of the heads and a negative one
+            for the others, which then speak against their class;
+            ``'constant'``: positive constants alone.
+        value_scale: Initial size of the constants.
+        gain: Factor of the queries' products with the cells.
+        null_logit: Initial logit of the null cell.
+        reader_channels: Hidden width of a perceptron that each token passes
+            first. None leaves it out.
+        mass_weight: Weight of the mean found mass in the loss, which keeps
+            maps small.
+        queries_per_class: Number of queries ``k`` of each class, in the rows
+            ``c * k`` to ``c * k + k - 1`` of ``query_embed``; the best of them
+            decides.
+        auxiliary: Config of another head that is trained on the same features
+            and shapes them. This one then reads them and passes no gradient
+            on: else evidence moves to cells where it should not be.
+        auxiliary_neck: Config of a neck before ``auxiliary``, as pooling.
+        distill: Whether ``auxiliary`` is a trained head that stays as it is
+            and whose predictions this one learns instead of the labels.
+            Predictions carry its label as ``teacher_label``.
+        loss: Config of the classification loss.
+        **kwargs: ``test_cfg`` of :class:`BaseExplainingHead`, and ``topk``,
+            ``cal_acc`` and ``init_cfg`` of :class:`mmpretrain.models.ClsHead`.
+    """
+    num_layers = 1
+    gives_evidence = True
+
+    def __init__(self,
+                 num_classes: int,
+                 embed_dims: int = 256,
+                 num_heads: int = 8,
+                 in_channels: int | None = None,
+                 values: str = 'signed',
+                 value_scale: float = 10.,
+                 gain: float = 1.,
+                 null_logit: float = 5.,
+                 reader_channels: int | None = None,
+                 mass_weight: float = 0.,
+                 queries_per_class: int = 1,
+                 auxiliary: dict | None = None,
+                 auxiliary_neck: dict | None = None,
+                 distill: bool = False,
+                 loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
+                 **kwargs) -> None:
+        super().__init__(loss=loss, **kwargs)
+        if num_classes is None:
+            raise ValueError(
+                'EvidenceHead needs num_classes: the tools take it from the '
+                'data, elsewhere set model.head.num_classes.')
+        sizes = dict(
+            num_classes=num_classes,
+            num_heads=num_heads,
+            queries_per_class=queries_per_class)
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(
+                    f'EvidenceHead needs {name} >= 1, got {value}.')
+        if embed_dims % num_heads:
+            raise ValueError(f'embed_dims={embed_dims} cannot be split among '
+                             f'num_heads={num_heads}; choose a multiple.')
+        if values not in _VALUES:
+            raise ValueError(f'EvidenceHead got values={values!r}: use one of '
+                             f"{', '.join(_VALUES)}.")
+        if values == 'paired' and num_heads % 2:
+            raise ValueError("EvidenceHead needs an even num_heads for values="
+                             f"'paired', got {num_heads}.")
+        if distill and auxiliary is None:
+            raise ValueError('EvidenceHead needs the head to learn from for '
+                             'distill=True: give its config as auxiliary.')
+        self.num_classes = num_classes
+        self.num_heads = num_heads
+        self.queries_per_class = queries_per_class
+        self.embed_dims = embed_dims
+        self.in_channels = in_channels
+        self.gain = gain
+        self.mass_weight = mass_weight
+        self.distill = distill
+        self.input_proj = None
+        if in_channels is not None:
+            self.input_proj = nn.Conv2d(in_channels, embed_dims, 1)
+        self.reader = None
+        if reader_channels is not None:
+            self.reader = nn.Sequential(
+                nn.Linear(embed_dims, reader_channels), nn.ReLU(inplace=True),
+                nn.Linear(reader_channels, embed_dims))
+            self.norm = nn.LayerNorm(embed_dims)
+        self.query_embed = nn.Embedding(num_classes * queries_per_class,
+                                        embed_dims)
+        self.key = nn.Linear(embed_dims, embed_dims)
+        self.null = nn.Parameter(torch.full((num_heads, ), float(null_logit)))
+        self.value = None
+        if values == 'signed':
+            self.value = nn.Linear(embed_dims, num_heads)
+        else:
+            # its logarithm, so that the sign stays
+            self.log_value = nn.Parameter(
+                torch.full((num_heads, ), float(value_scale)).log())
+            sign = torch.ones(num_heads)
+            if values == 'paired':
+                sign[num_heads // 2:] = -1
+            self.register_buffer('sign', sign, persistent=False)
+        self.auxiliary = auxiliary and MODELS.build(auxiliary)
+        self.auxiliary_neck = auxiliary_neck and MODELS.build(auxiliary_neck)
+        if distill:
+            self.auxiliary.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'EvidenceHead':
+        """Set the mode; a head to learn from stays in eval mode."""
+        super().train(mode)
+        if self.distill:
+            self.auxiliary.eval()
+        return self
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """See :class:`BaseExplainingHead`."""
+        if self.input_proj is None:
+            return last_feature_map(feats, self.embed_dims, 'EvidenceHead')
+        return self.input_proj(
+            last_feature_map(feats, self.in_channels, 'EvidenceHead'))
+
+    def decode(
+            self,
+            memory: Tensor,
+            padding_mask: Tensor | None = None,
+            layers: Sequence[int] = (),
+    ) -> Decoded:
+        """See :class:`BaseExplainingHead`."""
+        for layer in layers:
+            self._check_layer(layer)
+        return self._decode(memory, padding_mask)[0]
+
+    def _decode(self, memory: Tensor,
+                padding_mask: Tensor | None) -> tuple[Decoded, Tensor]:
+        """Decode, and the found mass (B, heads, Q) of all queries.
+
+        The weights of all queries are never held at once: fused attention
+        sums values, and ones for the mass.
+        """
+        with torch.autocast(memory.device.type, enabled=False):
+            keys, values = self._read(memory)  # (B, heads, N, ...)
+            batch, heads, cells, width = keys.shape
+            queries = self._split(self.query_embed.weight)
+            # One more dimension holds the null cell's logit, whatever the
+            # query; eight keep the kernels' alignment.
+            key = keys.new_zeros(batch, heads, cells + 1, width + 8)
+            key[:, :, :-1, :width] = keys
+            key[:, :, -1, width] = self.null
+            query = F.pad(queries * self._scale, (0, 8))  # (heads, Q, ...)
+            query[..., width] = 1
+            value = torch.zeros_like(key)
+            value[:, :, :-1, 0] = values
+            value[:, :, :-1, 1] = 1
+            visible = None
+            if padding_mask is not None:
+                visible = F.pad(~padding_mask.flatten(1), (0, 1), value=True)
+                visible = visible[:, None, None]  # (B, 1, 1, N + 1)
+            found = F.scaled_dot_product_attention(
+                query.expand(batch, -1, -1, -1),
+                key,
+                value,
+                attn_mask=visible,
+                scale=1.)
+            scores, mass = found[..., 0].sum(1), found[..., 1]
+        logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
+        classes = torch.arange(self.num_classes, device=best.device)
+        deciding = classes * self.queries_per_class + best  # (B, C)
+        return Decoded(logits, memory, padding_mask, deciding), mass
+
+    def maps(self,
+             decoded: Decoded,
+             classes: Tensor | None = None,
+             layer: int = -1) -> Tensor:
+        """See :class:`BaseExplainingHead`. Each map sums to the found mass:
+        what is left to 1 is the null cell's."""
+        self._check_layer(layer)
+        rows = None
+        if classes is not None:
+            rows = decoded.deciding.gather(1, classes)  # (B, K)
+        return self._weigh(decoded, rows)[0]
+
+    def evidence(self,
+                 decoded: Decoded,
+                 classes: Tensor,
+                 against: Tensor | str | None = None) -> Tensor:
+        """See :class:`BaseExplainingHead`."""
+        evidence = self._evidence(decoded, classes)
+        if against is None:
+            return evidence
+        if isinstance(against, Tensor):
+            return evidence - self._evidence(decoded, against)
+        # others' share in the contrast, (B, K, C)
+        share = decoded.logits[:, None].expand(-1, classes.size(1), -1)
+        share = share.scatter(2, classes[..., None], -torch.inf).softmax(-1)
+        others = torch.arange(self.num_classes, device=classes.device)
+        for some in others.split(_CHUNK):
+            of_some = self._evidence(decoded, some.expand(len(classes), -1))
+            evidence = evidence - torch.einsum('bkc,bchyx->bkhyx',
+                                               share[..., some], of_some)
+        return evidence
+
+    def rescore(self,
+                decoded: Decoded,
+                maps: Tensor,
+                classes: Tensor | None = None) -> Tensor:
+        """See :class:`BaseExplainingHead`."""
+        with torch.autocast(maps.device.type, enabled=False):
+            _, values = self._read(decoded.memory)
+            values = values.unflatten(-1, maps.shape[-2:])
+            scores = torch.einsum('bqhyx,bhyx->bq', maps.float(), values)
+        if classes is not None:
+            return scores.expand(-1, classes.size(1))
+        scores = scores.expand(-1, len(self.query_embed.weight))
+        return scores.unflatten(1, (self.num_classes, -1)).amax(-1)
+
+    def get_evidence(self,
+                     feats: tuple[Tensor, ...],
+                     classes: Tensor | Sequence[int] | None = None,
+                     against: Tensor | Sequence[int] | str | None = None,
+                     padding_mask: Tensor | None = None) -> Tensor:
+        """What each cell speaks for classes, on the grid of the padded batch.
+
+        Args:
+            feats: The last one has shape (B, C_in, H, W).
+            classes: K class indices, the same for all images, or (B, K) of
+                them. None means all.
+            against: See :meth:`BaseExplainingHead.evidence`; indices (K, ) or
+                (B, K).
+            padding_mask: Bool of shape (B, H, W), True where a cell is
+                padding.
+
+        Returns:
+            float32 of shape (B, K, heads, H, W), whose sums over heads and
+            cells are the logits, or their differences.
+        """
+        decoded = self.decode(self.pre_logits(feats), padding_mask)
+        index = class_index(classes, self.num_classes, decoded.memory)
+        if against is not None and not isinstance(against, str):
+            against = class_index(against, self.num_classes, decoded.memory)
+        return self.evidence(decoded, index, against)
+
+    def loss(self,
+             feats: tuple[Tensor, ...],
+             data_samples: list[DataSample],
+             padding_mask: Tensor | None = None,
+             **kwargs) -> dict[str, Tensor]:
+        """Losses of the classification, of the found mass and of the
+        auxiliary head."""
+        decoded, mass = self._decode(self.pre_logits(feats), padding_mask)
+        if self.distill:
+            with torch.no_grad():
+                teacher = self._ask_auxiliary(feats, padding_mask)
+            losses = dict(
+                loss=F.cross_entropy(decoded.logits, teacher.softmax(-1)))
+        else:
+            losses = self._get_loss(decoded.logits, data_samples, **kwargs)
+        if self.mass_weight:
+            losses['loss_mass'] = self.mass_weight * mass.mean()
+        if self.auxiliary is not None and not self.distill:
+            feats, sizes = self._auxiliary_input(feats, padding_mask)
+            others = self.auxiliary.loss(feats, data_samples, **sizes)
+            losses.update({
+                f'auxiliary_{name}': value
+                for name, value in others.items()
+            })
+        return losses
+
+    def predict(self,
+                feats: tuple[Tensor, ...],
+                data_samples: list[DataSample | None] | None = None,
+                padding_mask: Tensor | None = None,
+                **kwargs) -> list[DataSample]:
+        """See :class:`BaseExplainingHead`; adds ``teacher_label`` (1, ) where
+        the head learns from another."""
+        samples = super().predict(feats, data_samples, padding_mask, **kwargs)
+        if self.distill:
+            labels = self._ask_auxiliary(feats, padding_mask).argmax(1)
+            for sample, label in zip(samples, labels[:, None]):
+                sample.set_field(label, 'teacher_label')
+        return samples
+
+    def convert(self, dtype: torch.dtype) -> None:
+        """See :class:`BaseExplainingHead`; sums of many cells stay in
+        float32."""
+        if self.input_proj is not None:
+            self.input_proj.to(dtype)
+        for part in (self.auxiliary, self.auxiliary_neck):
+            if part is not None:
+                part.to(dtype)
+
+    def _read(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys (B, heads, N, D / heads) and values (B, heads, N) of the
+        memory."""
+        x = memory.flatten(2).transpose(1, 2).float()  # (B, N, D)
+        if self.auxiliary is not None:
+            x = x.detach()
+        if self.reader is not None:
+            x = self.norm(x + self.reader(x))
+        keys = self._split(self.key(x))
+        if self.value is not None:
+            return keys, self.value(x).transpose(1, 2)
+        values = self.sign * self.log_value.exp()  # (heads, )
+        return keys, values[:, None].expand(keys.shape[:3])
+
+    def _split(self, x: Tensor) -> Tensor:
+        # (..., L, D) -> (..., heads, L, D / heads)
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)
+
+    @property
+    def _scale(self) -> float:
+        return self.gain * (self.embed_dims // self.num_heads)**-.5
+
+    def _weigh(self, decoded: Decoded,
+               rows: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Weights (B, K, heads, H, W) of the queries in some rows (B, K), or
+        of all, and values (B, 1, heads, H, W)."""
+        memory, mask = decoded.memory, decoded.padding_mask
+        with torch.autocast(memory.device.type, enabled=False):
+            keys, values = self._read(memory)
+            queries = self.query_embed.weight  # (Q, D)
+            queries = queries[None] if rows is None else queries[rows]
+            scores = self._split(queries) @ keys.transpose(-2, -1)
+            scores = scores * self._scale  # (B, heads, K, N)
+            if mask is not None:
+                scores = scores.masked_fill(
+                    mask.flatten(1)[:, None, None], float('-inf'))
+            null = self.null[:, None, None].expand(*scores.shape[:3], 1)
+            weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
+        grid = memory.shape[-2:]
+        return (weights.transpose(1, 2).unflatten(-1, grid),
+                values[:, None].unflatten(-1, grid))
+
+    def _evidence(self, decoded: Decoded, classes: Tensor) -> Tensor:
+        weights, values = self._weigh(decoded,
+                                      decoded.deciding.gather(1, classes))
+        return weights * values
+
+    def _auxiliary_input(self, feats, padding_mask: Tensor | None):
+        if self.auxiliary_neck is not None:
+            feats = self.auxiliary_neck(feats)
+        takes_mask = isinstance(self.auxiliary, BaseExplainingHead)
+        return feats, dict(padding_mask=padding_mask) if takes_mask else {}
+
+    def _ask_auxiliary(self, feats, padding_mask: Tensor | None) -> Tensor:
+        feats, sizes = self._auxiliary_input(feats, padding_mask)
+        return self.auxiliary(feats, **sizes)
+
+    @staticmethod
+    def _check_layer(layer: int) -> None:
+        if layer not in (0, -1):
+            raise IndexError(f'layer={layer} is out of range: an EvidenceHead '
+                             'has one.')

@@ -1,0 +1,201 @@
+"""The evidence head: its maps add up to its scores."""
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch.testing import assert_close
+
+from intr_mm.engine.fast_inference import optimize_for_inference
+from intr_mm.models import explain_batch
+from ..tiny import LARGER, tiny_batch, tiny_model
+
+SIZES = ((64, 96), (48, 64))
+
+
+def evidence_cfg(**changes) -> dict:
+    return dict(
+        type='EvidenceHead',
+        **dict(
+            dict(num_classes=5, embed_dims=16, num_heads=2, null_logit=1.),
+            **changes))
+
+
+def evidence_model(seed=0, **changes):
+    head = evidence_cfg(**changes)
+    model = tiny_model(seed, head=dict(head, _delete_=True))
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=.7)
+    return model
+
+
+def prepared(model, *sizes, labels=(0, 1)):
+    data = model.data_preprocessor(tiny_batch(*sizes, labels=labels))
+    return data['inputs'], data['data_samples']
+
+
+@pytest.mark.parametrize(
+    'changes', [
+        dict(),
+        dict(values='paired'),
+        dict(values='constant', reader_channels=8),
+        dict(queries_per_class=3),
+    ],
+    ids=['signed', 'paired', 'constant', 'queries'])
+def test_evidence_adds_up_to_logits(changes):
+    model = evidence_model(**changes)
+    data = prepared(model, *SIZES)
+    with torch.no_grad():
+        logits = model(*data)
+        evidence = model.get_evidence(*data)
+        assert evidence.shape == (2, 5, 2, 4, 6)
+        assert_close(evidence.sum((2, 3, 4)), logits, rtol=0, atol=1e-4)
+        margin = model.get_evidence(*data, classes=[1, 2], against=[3, 0])
+        assert_close(
+            margin.sum((2, 3, 4)),
+            logits[:, [1, 2]] - logits[:, [3, 0]],
+            rtol=0,
+            atol=1e-4)
+        contrast = model.get_evidence(*data, classes=[4], against='rest')
+        others = logits[:, :4]
+        mean = (others.softmax(1) * others).sum(1)
+        assert_close(
+            contrast.sum((2, 3, 4))[:, 0],
+            logits[:, 4] - mean,
+            rtol=0,
+            atol=1e-4)
+        # The second image ends after three rows and four columns.
+        for maps in (evidence, margin, contrast):
+            assert not maps[1, ..., 3:, :].any() and not maps[1, ..., 4:].any()
+            assert maps[1].any()
+
+
+def test_contrast_in_chunks(monkeypatch):
+    model = evidence_model()
+    data = prepared(model, *SIZES)
+    with torch.no_grad():
+        whole = model.get_evidence(*data, against='rest')
+        monkeypatch.setattr('intr_mm.models.evidence_head._CHUNK', 2)
+        assert_close(model.get_evidence(*data, against='rest'), whole)
+
+
+def test_padding_changes_nothing():
+    model = evidence_model()
+    model.neck.encoder = None  # which positions would tell of padding
+    memory = torch.randn(1, 16, 3, 4)
+    padded = torch.nn.functional.pad(memory, (0, 2, 0, 1), value=9.)
+    mask = torch.nn.functional.pad(
+        torch.zeros(1, 3, 4).bool(), (0, 2, 0, 1), value=True)
+    with torch.no_grad():
+        alone = model.head.decode(memory)
+        batched = model.head.decode(padded, mask)
+        assert_close(batched.logits, alone.logits)
+        assert_close(
+            model.head.maps(batched)[..., :3, :4], model.head.maps(alone))
+
+
+def test_maps_sum_to_found_mass():
+    model = evidence_model()
+    _, decoded = explain_batch(model, tiny_batch(*SIZES)['inputs'])
+    mass = model.head.maps(decoded).sum((-2, -1))
+    assert (0 < mass).all() and (mass < 1).all()
+    model.head.null.data.fill_(30)
+    _, decoded = explain_batch(model, tiny_batch(*SIZES)['inputs'])
+    assert model.head.maps(decoded).sum((-2, -1)).max() < 1e-3
+
+
+def test_even_attention_knows_nothing():
+    model = evidence_model()
+    samples, decoded = explain_batch(
+        model, tiny_batch(*SIZES)['inputs'], classes=('pred', ))
+    assert_close(
+        model.head.rescore(decoded, model.head.maps(decoded)), decoded.logits)
+    for sample in samples:
+        assert_close(sample.attention_even, torch.full((5, ), .2))
+        assert sample.attention_evidence.shape == sample.attention.shape[1:]
+
+
+def test_auxiliary_shapes_the_tokens():
+    """Gradients of the head's own loss end at its tokens."""
+    own = evidence_model()
+    assert _trains_neck(own)
+    stopped = evidence_model(auxiliary=evidence_cfg())
+    # without the auxiliary's loss nothing reaches the neck
+    stopped.head.auxiliary.loss = lambda *args, **kwargs: {}
+    assert not _trains_neck(stopped)
+    assert _trains_neck(evidence_model(auxiliary=evidence_cfg()))
+
+
+def _trains_neck(model) -> bool:
+    losses = model.train().loss(*prepared(model, *SIZES))
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    return model.neck.input_proj.weight.grad is not None
+
+
+def test_distill_learns_the_frozen_model():
+    """The head takes over the predictions of a trained linear one."""
+    head = evidence_cfg(
+        auxiliary=dict(
+            type='LinearClsHead',
+            num_classes=5,
+            in_channels=16,
+            init_cfg=dict(type='Normal', layer='Linear', std=3.)),
+        auxiliary_neck=dict(type='GlobalAveragePooling'),
+        distill=True)
+    model = tiny_model(
+        head=dict(head, _delete_=True), frozen=('backbone', 'neck'))
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=.03)
+    data = prepared(model, *SIZES)
+    model.train()
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.loss(*data)['loss'].backward()
+        optimizer.step()
+    for sample in model.eval().predict(*data):
+        assert sample.pred_label == sample.teacher_label
+    for name, value in model.state_dict().items():
+        own = name.startswith('head.') and 'auxiliary' not in name
+        assert own or torch.equal(value, before[name]), name
+
+
+def test_fast_copy_sums_in_float32():
+    model = evidence_model()
+    fast = optimize_for_inference(model)
+    data = prepared(model, *SIZES)
+    with torch.no_grad():
+        assert fast.head.key.weight.dtype is torch.float32
+        assert_close(fast(*data), model(*data), rtol=.05, atol=.3)
+
+
+def test_autocast():
+    model = evidence_model()
+    data = prepared(model, *SIZES)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        logits = model(*data)
+        evidence = model.get_evidence(*data)
+    assert logits.dtype is torch.float32
+    assert_close(evidence.sum((2, 3, 4)), logits, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(values='soft'), "values='soft'"),
+    (dict(distill=True), 'auxiliary'),
+    (dict(values='paired', num_heads=1), 'even num_heads'),
+    (dict(num_heads=3), 'num_heads=3'),
+    (dict(num_classes=0), 'num_classes >= 1'),
+    (dict(num_classes=None), 'num_classes'),
+])
+def test_refuses(changes, words):
+    with pytest.raises(ValueError, match=words):
+        MODELS.build(evidence_cfg(**changes))
+
+
+def test_refuses_layers_and_other_heads():
+    model = evidence_model()
+    data = prepared(model, *SIZES)
+    with pytest.raises(IndexError, match='layer=1'):
+        model.get_attention(*data, layer=1)
+    with pytest.raises(TypeError, match='EvidenceHead'):
+        tiny_model(**LARGER).get_evidence(*data)
+    with pytest.raises(ValueError, match="'head'"):
+        tiny_model(frozen=('head', ))
