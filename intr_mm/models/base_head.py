@@ -22,12 +22,15 @@ class Decoded:
         deciding: Which query decided each class's score, (B, C).
         attending: For each layer asked for, from 0 on, the queries (B, Q, D)
             as they enter its cross-attention, where a head has such.
+        mixing: How much of each token of the memory comes from each cell, (B,
+            HW, HW), where the neck says so.
     """
     logits: Tensor
     memory: Tensor
     padding_mask: Tensor | None
     deciding: Tensor
     attending: dict[int, Tensor] = field(default_factory=dict)
+    mixing: Tensor | None = None
 
 
 class BaseExplainingHead(ClsHead):
@@ -108,6 +111,9 @@ class BaseExplainingHead(ClsHead):
                  classes: Tensor,
                  against: Tensor | str | None = None) -> Tensor:
         """What each cell speaks for or against classes.
+
+        With ``decoded.mixing``, what a token speaks is handed back to the
+        cells that it comes from.
 
         Args:
             decoded: From :meth:`decode`.
@@ -213,7 +219,8 @@ class BaseExplainingHead(ClsHead):
                 feats: tuple[Tensor, ...],
                 data_samples: list[DataSample | None] | None = None,
                 padding_mask: Tensor | None = None,
-                attention: dict | None = None) -> list[DataSample]:
+                attention: dict | None = None,
+                mixing: Tensor | None = None) -> list[DataSample]:
         """Predict, and on request say where classes looked, in one pass.
 
         Args:
@@ -222,6 +229,7 @@ class BaseExplainingHead(ClsHead):
             padding_mask: Bool of shape (B, H, W).
             attention: Request of maps, see :meth:`add_maps`, instead of that
                 of ``test_cfg``.
+            mixing: See :class:`Decoded`.
 
         Returns:
             With ``pred_score`` (C, ), ``pred_label`` and the asked maps.
@@ -234,6 +242,7 @@ class BaseExplainingHead(ClsHead):
             for layer in _as_list(request.get('layer', -1))
         ]
         decoded = self.decode(self.pre_logits(feats), padding_mask, layers)
+        decoded.mixing = mixing
         return self.predict_decoded(decoded, data_samples, requests)
 
     def predict_decoded(

@@ -91,6 +91,9 @@ class INTRClassifier(ImageClassifier):
             foreign.log()
             state_dict.clear()
             state_dict.update(foreign.state_dict)
+        if (not prefix and isinstance(self.head, EvidenceHead)
+                and self.head.distill):
+            self.head.take_teacher(state_dict, self)
 
     def forward(self,
                 inputs: Tensor,
@@ -107,7 +110,7 @@ class INTRClassifier(ImageClassifier):
             Logits (B, C), a dict of losses, or a list of data samples.
         """
         if mode == 'tensor' and self.with_head:
-            feats, mask = self._extract(inputs, data_samples)
+            feats, mask, _ = self.extract(inputs, data_samples)
             return self.head(feats, padding_mask=mask)
         return super().forward(inputs, data_samples, mode=mode)
 
@@ -124,7 +127,7 @@ class INTRClassifier(ImageClassifier):
         """
         if stage == 'backbone':
             return self._run_backbone(inputs)
-        feats, _ = self._extract(inputs, data_samples)
+        feats, *_ = self.extract(inputs, data_samples)
         if stage == 'pre_logits':
             return self.head.pre_logits(feats)
         return feats
@@ -132,7 +135,7 @@ class INTRClassifier(ImageClassifier):
     def loss(self, inputs: Tensor,
              data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Losses of a batch of normalised and padded images (B, 3, H, W)."""
-        feats, mask = self._extract(inputs, data_samples)
+        feats, mask, _ = self.extract(inputs, data_samples)
         return self.head.loss(feats, data_samples, padding_mask=mask)
 
     def predict(self,
@@ -146,7 +149,11 @@ class INTRClassifier(ImageClassifier):
             data_samples: Labels and sizes.
             **kwargs: Passed to the head, such as ``attention``.
         """
-        feats, mask = self._extract(inputs, data_samples)
+        asks = 'attention' in kwargs or getattr(self.head, 'test_cfg', None)
+        feats, mask, mixing = self.extract(
+            inputs, data_samples, mixing=bool(asks))
+        if mixing is not None:
+            kwargs['mixing'] = mixing
         return self.head.predict(
             feats, data_samples, padding_mask=mask, **kwargs)
 
@@ -172,7 +179,7 @@ class INTRClassifier(ImageClassifier):
             the padded batch; (B, K, k, heads, h, w) with all k > 1 queries
             per class.
         """
-        feats, mask = self._extract(inputs, data_samples)
+        feats, mask, _ = self.extract(inputs, data_samples)
         return self.head.get_attention(
             feats,
             classes=classes,
@@ -211,23 +218,44 @@ class INTRClassifier(ImageClassifier):
                 f'get_evidence needs an EvidenceHead, but the model has '
                 f'{type(self.head).__name__}: take EvidenceExplainer for an '
                 'estimate.')
-        feats, mask = self._extract(inputs, data_samples)
+        feats, mask, mixing = self.extract(inputs, data_samples, mixing=True)
         return self.head.get_evidence(
-            feats, classes=classes, against=against, padding_mask=mask)
+            feats,
+            classes=classes,
+            against=against,
+            padding_mask=mask,
+            mixing=mixing)
 
-    def _extract(
-        self, inputs: Tensor, data_samples: list[DataSample] | None
-    ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Features for the head and the padding mask on their grid."""
+    def extract(
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample] | None,
+        mixing: bool = False
+    ) -> tuple[tuple[Tensor, ...], Tensor | None, Tensor | None]:
+        """What the head takes.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: Sizes of the images.
+            mixing: Whether to ask the encoder, for a head that gives evidence.
+
+        Returns:
+            Features, the padding mask (B, h, w) on their grid, and how much of
+            each token comes from each cell, see :class:`INTREncoder`.
+        """
         feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
         takes_mask = isinstance(self.neck, INTREncoder)
         if self.with_neck and not takes_mask:
             feats = self.neck(feats)
         last = feats if isinstance(feats, Tensor) else feats[-1]
         mask = make_padding_mask(data_samples, last)  # (B, h, w)
-        if takes_mask:
+        shares = None
+        if takes_mask and mixing and getattr(self.head, 'gives_evidence',
+                                             False):
+            feats, shares = self.neck(feats, padding_mask=mask, mixing=True)
+        elif takes_mask:
             feats = self.neck(feats, padding_mask=mask)  # (B, D, h, w)
-        return feats, mask
+        return feats, mask, shares
 
     def _run_backbone(self, inputs: Tensor):
         if 'backbone' in self.frozen and torch.is_grad_enabled():

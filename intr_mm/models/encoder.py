@@ -71,9 +71,12 @@ class INTREncoder(BaseModule):
             xavier_init_matrices(self.encoder)
         super().init_weights()
 
-    def forward(self,
-                feats: tuple[Tensor, ...],
-                padding_mask: Tensor | None = None) -> tuple[Tensor]:
+    def forward(
+        self,
+        feats: tuple[Tensor, ...],
+        padding_mask: Tensor | None = None,
+        mixing: bool = False
+    ) -> tuple[Tensor] | tuple[tuple[Tensor], Tensor | None]:
         """Encode the last feature map.
 
         Args:
@@ -81,22 +84,28 @@ class INTREncoder(BaseModule):
                 in_channels, H, W), is used.
             padding_mask: Bool of shape (B, H, W), True where a cell is
                 padding. None means that none is.
+            mixing: Whether to say how much of each token comes from each cell.
 
         Returns:
-            The memory, shape (B, D, H, W).
+            The memory, shape (B, D, H, W). With ``mixing`` also the shares
+            (B, HW, HW), see :meth:`INTREncoderLayer.mixing`; None without
+            layers, which leave each cell to itself.
         """
         x = self.input_proj(  # (B, D, H, W)
             last_feature_map(feats, self.in_channels, 'INTREncoder'))
         if self.encoder is None:
-            return (x, )
+            return ((x, ), None) if mixing else (x, )
         pos = self.positional_encoding(padding_mask, input=x).to(x.dtype)
         memory = self.encoder(  # (B, HW, D)
             query=x.flatten(2).transpose(1, 2),
             query_pos=pos.flatten(2).transpose(1, 2),
             key_padding_mask=None
             if padding_mask is None else padding_mask.flatten(1),
-            attn_mask=self._outside_window(x))
-        return (memory.transpose(1, 2).unflatten(2, x.shape[-2:]), )
+            attn_mask=self._outside_window(x),
+            mixing=mixing)
+        memory, *shares = memory if mixing else (memory, )
+        memory = memory.transpose(1, 2).unflatten(2, x.shape[-2:])
+        return ((memory, ), *shares) if mixing else (memory, )
 
     def _outside_window(self, x: Tensor) -> Tensor | None:
         """Which cells do not see which, (HW, HW), on a map (B, D, H, W)."""

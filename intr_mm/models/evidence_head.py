@@ -63,7 +63,8 @@ class EvidenceHead(BaseExplainingHead):
             on: else evidence moves to cells where it should not be.
         auxiliary_neck: Config of a neck before ``auxiliary``, as pooling.
         distill: Whether ``auxiliary`` is a trained head that stays as it is
-            and whose predictions this one learns instead of the labels.
+            and whose predictions this one learns instead of the labels. A
+            checkpoint of the model that it comes from is loaded into it.
             Predictions carry its label as ``teacher_label``.
         loss: Config of the classification loss.
         **kwargs: ``test_cfg`` of :class:`BaseExplainingHead`, and ``topk``,
@@ -150,6 +151,7 @@ class EvidenceHead(BaseExplainingHead):
         self.auxiliary_neck = auxiliary_neck and MODELS.build(auxiliary_neck)
         if distill:
             self.auxiliary.requires_grad_(False)
+        self._teacher_is_loaded = False
 
     def train(self, mode: bool = True) -> 'EvidenceHead':
         """Set the mode; a head to learn from stays in eval mode."""
@@ -160,10 +162,11 @@ class EvidenceHead(BaseExplainingHead):
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """See :class:`BaseExplainingHead`."""
-        if self.input_proj is None:
-            return last_feature_map(feats, self.embed_dims, 'EvidenceHead')
-        return self.input_proj(
-            last_feature_map(feats, self.in_channels, 'EvidenceHead'))
+        channels = self.in_channels or self.embed_dims
+        x = last_feature_map(feats, channels, 'EvidenceHead')
+        if self.training and self.auxiliary is not None:
+            x = x.detach()
+        return x if self.input_proj is None else self.input_proj(x)
 
     def decode(
             self,
@@ -231,19 +234,32 @@ class EvidenceHead(BaseExplainingHead):
                  against: Tensor | str | None = None) -> Tensor:
         """See :class:`BaseExplainingHead`."""
         evidence = self._evidence(decoded, classes)
-        if against is None:
-            return evidence
         if isinstance(against, Tensor):
-            return evidence - self._evidence(decoded, against)
+            evidence = evidence - self._evidence(decoded, against)
+        elif against == 'rest':
+            evidence = evidence - self._evidence_of_rest(decoded, classes)
+        elif against is not None:
+            raise ValueError(f'evidence got against={against!r}: give class '
+                             "indices, 'rest' or None.")
+        if decoded.mixing is None:
+            return evidence
+        with torch.autocast(evidence.device.type, enabled=False):
+            cells = evidence.flatten(3).flatten(1, 2) @ decoded.mixing
+        return cells.view_as(evidence)
+
+    def _evidence_of_rest(self, decoded: Decoded, classes: Tensor) -> Tensor:
+        """Mean evidence (B, K, heads, H, W) of all other classes, weighted by
+        the softmax of their logits."""
         # others' share in the contrast, (B, K, C)
         share = decoded.logits[:, None].expand(-1, classes.size(1), -1)
         share = share.scatter(2, classes[..., None], -torch.inf).softmax(-1)
         others = torch.arange(self.num_classes, device=classes.device)
+        mean = 0
         for some in others.split(_CHUNK):
             of_some = self._evidence(decoded, some.expand(len(classes), -1))
-            evidence = evidence - torch.einsum('bkc,bchyx->bkhyx',
-                                               share[..., some], of_some)
-        return evidence
+            mean = mean + torch.einsum('bkc,bchyx->bkhyx', share[..., some],
+                                       of_some)
+        return mean
 
     def rescore(self,
                 decoded: Decoded,
@@ -263,7 +279,8 @@ class EvidenceHead(BaseExplainingHead):
                      feats: tuple[Tensor, ...],
                      classes: Tensor | Sequence[int] | None = None,
                      against: Tensor | Sequence[int] | str | None = None,
-                     padding_mask: Tensor | None = None) -> Tensor:
+                     padding_mask: Tensor | None = None,
+                     mixing: Tensor | None = None) -> Tensor:
         """What each cell speaks for classes, on the grid of the padded batch.
 
         Args:
@@ -274,12 +291,14 @@ class EvidenceHead(BaseExplainingHead):
                 (B, K).
             padding_mask: Bool of shape (B, H, W), True where a cell is
                 padding.
+            mixing: See :class:`Decoded`.
 
         Returns:
             float32 of shape (B, K, heads, H, W), whose sums over heads and
             cells are the logits, or their differences.
         """
         decoded = self.decode(self.pre_logits(feats), padding_mask)
+        decoded.mixing = mixing
         index = class_index(classes, self.num_classes, decoded.memory)
         if against is not None and not isinstance(against, str):
             against = class_index(against, self.num_classes, decoded.memory)
@@ -294,6 +313,10 @@ class EvidenceHead(BaseExplainingHead):
         auxiliary head."""
         decoded, mass = self._decode(self.pre_logits(feats), padding_mask)
         if self.distill:
+            if not self._teacher_is_loaded:
+                raise RuntimeError(
+                    'EvidenceHead learns from a trained model, but none was '
+                    'loaded: set load_from=CHECKPOINT.')
             with torch.no_grad():
                 teacher = self._ask_auxiliary(feats, padding_mask)
             losses = dict(
@@ -325,6 +348,36 @@ class EvidenceHead(BaseExplainingHead):
                 sample.set_field(label, 'teacher_label')
         return samples
 
+    def take_teacher(self, state_dict: dict[str, Tensor],
+                     model: nn.Module) -> None:
+        """Let a checkpoint of the model to learn from be loaded.
+
+        Args:
+            state_dict: Weights for ``model``; those of another head are
+                renamed in place to be the auxiliary's.
+            model: The classifier with this head.
+
+        Raises:
+            ValueError: If a weight that is not trained is missing.
+        """
+        if not any(name.startswith('head.auxiliary.') for name in state_dict):
+            moved = [('head.', 'head.auxiliary.')]
+            if not model.with_neck:
+                moved.append(('neck.', 'head.auxiliary_neck.'))
+            for old, new in moved:
+                for name in [n for n in state_dict if n.startswith(old)]:
+                    state_dict[new + name[len(old):]] = state_dict.pop(name)
+        parts = ('head.auxiliary', *(f'{part}.' for part in model.frozen))
+        for name, value in model.state_dict().items():
+            if name.startswith(parts) and (name not in state_dict
+                                           or state_dict[name].shape
+                                           != value.shape):
+                raise ValueError(
+                    f"The checkpoint has no '{name}' of shape "
+                    f'{tuple(value.shape)}: give one of the model that the '
+                    'EvidenceHead shall explain.')
+        self._teacher_is_loaded = True
+
     def convert(self, dtype: torch.dtype) -> None:
         """See :class:`BaseExplainingHead`; sums of many cells stay in
         float32."""
@@ -338,8 +391,6 @@ class EvidenceHead(BaseExplainingHead):
         """Keys (B, heads, N, D / heads) and values (B, heads, N) of the
         memory."""
         x = memory.flatten(2).transpose(1, 2).float()  # (B, N, D)
-        if self.auxiliary is not None:
-            x = x.detach()
         if self.reader is not None:
             x = self.norm(x + self.reader(x))
         keys = self._split(self.key(x))

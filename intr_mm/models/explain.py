@@ -86,13 +86,16 @@ def explain_batch(
     # Traced modules are called one by one, which a compiled backbone is not.
     tracing = nullcontext() if classes is None else trace_cells(model)
     with tracing as cells:
-        sizes = {}
+        mixing = None
         if isinstance(model, INTRClassifier):
-            sizes['data_samples'] = samples
-        feats = model.extract_feat(images, **sizes)
+            feats, _, mixing = model.extract(
+                images, samples, mixing=classes is not None)
+        else:
+            feats = model.extract_feat(images)
     grid = head.pre_logits(feats)  # (B, D, H, W)
     mask = make_padding_mask(samples, grid)
     decoded = head.decode(grid, mask, layers)
+    decoded.mixing = mixing
     if classes is None:
         return head.predict_decoded(decoded, samples), decoded
     geometry = cells[tuple(grid.shape[-2:])]

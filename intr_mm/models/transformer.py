@@ -106,8 +106,12 @@ class MultiheadAttention(MMCVMultiheadAttention):
                           query: Tensor,
                           key: Tensor,
                           query_pos: Tensor | None = None,
-                          key_padding_mask: Tensor | None = None) -> Tensor:
+                          key_padding_mask: Tensor | None = None,
+                          attn_mask: Tensor | None = None) -> Tensor:
         """Weights with which queries attend to keys, without dropout.
+
+        ``query_pos`` is added to queries alone; where keys have positions,
+        add them before.
 
         Args:
             query: Shape (B, K, D); any subset of the queries, since the
@@ -116,6 +120,8 @@ class MultiheadAttention(MMCVMultiheadAttention):
             query_pos: Shape (B, K, D), added to ``query``.
             key_padding_mask: Bool of shape (B, N), True where a key is
                 padding; such keys get a weight of exactly 0.
+            attn_mask: Bool of shape (K, N), True where a query must not see a
+                key.
 
         Returns:
             float32 of shape (B, heads, K, N); sums to 1 over N.
@@ -128,6 +134,8 @@ class MultiheadAttention(MMCVMultiheadAttention):
         if key_padding_mask is not None:
             scores = scores.masked_fill(key_padding_mask[:, None, None],
                                         float('-inf'))
+        if attn_mask is not None:
+            scores = scores.masked_fill(attn_mask, float('-inf'))
         return scores.softmax(-1)
 
     def forward_weights(self, identity: Tensor, weights: Tensor,
@@ -212,6 +220,53 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
         self.self_attn = MultiheadAttention(**self.self_attn_cfg)
         cpu_training.replace_dropout(self)
 
+    def mixing(self,
+               query: Tensor,
+               query_pos: Tensor,
+               key_padding_mask: Tensor | None = None,
+               attn_mask: Tensor | None = None) -> Tensor:
+        """How much of each token comes from each cell.
+
+        Behind the attention, a token is the sum of itself and of what it got
+        from the cells, as in `Incorporating Residual and Normalization Layers
+        into Analysis of Masked Language Models
+        <https://arxiv.org/abs/2109.07152>`_ (EMNLP 2021). A cell's share is
+        the projection of its part on that sum, none where it points away.
+
+        Args:
+            query: Shape (B, N, D).
+            query_pos: Positions, shape (B, N, D).
+            key_padding_mask: Bool of shape (B, N), True where a cell is
+                padding.
+            attn_mask: Bool of shape (N, N), True where a cell must not see
+                another.
+
+        Returns:
+            float32 of shape (B, N, N): the rows are the tokens' shares, and
+            sum to 1.
+        """
+        attention = self.self_attn
+        placed = query + query_pos
+        weights = attention.attention_weights(  # (B, heads, N, N)
+            placed,
+            placed,
+            key_padding_mask=key_padding_mask,
+            attn_mask=attn_mask)
+        # A query that sees padding alone, as padding in a window, has none.
+        weights = weights.nan_to_num(0.)
+        out = attention.attn.out_proj.weight.float()  # (D, D)
+        value = attention.values(query).float()  # (B, heads, N, D / heads)
+        with torch.autocast(query.device.type, enabled=False):
+            query = query.float()
+            got = (weights @ value).transpose(1, 2).flatten(2)  # (B, N, D)
+            total = query + got @ out.t()
+            # of each head's values, how far they lead towards the total
+            along = attention._split(total @ out)  # (B, heads, N, D / heads)
+            shares = (weights * (along @ value.transpose(-2, -1))).sum(1)
+            own = (query * total).sum(-1)  # (B, N)
+            shares = (shares + torch.diag_embed(own)).clamp(min=0)
+            return shares / shares.sum(-1, keepdim=True).clamp(min=1e-12)
+
 
 class _Layers:
     """What encoder and decoder share: layers of ours, which training may
@@ -254,7 +309,8 @@ class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
                 query: Tensor,
                 query_pos: Tensor,
                 key_padding_mask: Tensor | None = None,
-                attn_mask: Tensor | None = None) -> Tensor:
+                attn_mask: Tensor | None = None,
+                mixing: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Encode the cells of an image.
 
         Args:
@@ -264,15 +320,23 @@ class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
                 padding.
             attn_mask: Bool of shape (N, N), True where a cell must not see
                 another.
+            mixing: Whether to say how much of each token comes from each cell.
 
         Returns:
-            Shape (B, N, D).
+            Shape (B, N, D); with ``mixing`` also float32 of shape (B, N, N),
+            see :meth:`INTREncoderLayer.mixing`, of all layers in turn
+            (`rollout <https://arxiv.org/abs/2005.00928>`_).
         """
+        shares = None
         for layer in self.layers:
+            if mixing:
+                of_layer = layer.mixing(query, query_pos, key_padding_mask,
+                                        attn_mask)
+                shares = of_layer if shares is None else of_layer @ shares
             query = self._run(
                 partial(layer, attn_mask=attn_mask), query, query_pos,
                 key_padding_mask)
-        return query
+        return (query, shares) if mixing else query
 
 
 class INTRDecoderLayer(DetrTransformerDecoderLayer):

@@ -226,7 +226,7 @@ def test_encoder_and_decoder_agree(name, tmp_path, record_property):
         row[:height, :width] = 1
     memory, hidden = peer.run(data['inputs'], valid)
 
-    feats, mask = model._extract(**data)
+    feats, mask, _ = model.extract(**data)
     ours = feats[0].flatten(2).transpose(1, 2)
     query_pos = model.head.query_embed.weight.expand(2, -1, -1)
     our_hidden, _ = model.head.decoder(

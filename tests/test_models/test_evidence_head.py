@@ -68,6 +68,47 @@ def test_evidence_adds_up_to_logits(changes):
             assert maps[1].any()
 
 
+def test_mixing_says_where_tokens_come_from():
+    """Against the parts of each token, one by one."""
+    model = evidence_model()
+    inputs, samples = prepared(model, *SIZES)
+    with torch.no_grad():
+        _, mask, shares = model.extract(inputs, samples, mixing=True)
+        x = model.neck.input_proj(model.backbone(inputs)[-1])
+        position = model.neck.positional_encoding(mask, input=x)
+        x, position = (of.flatten(2).transpose(1, 2) for of in (x, position))
+        attention = model.neck.encoder.layers[0].self_attn.attn
+        attention.in_proj_bias.data[-16:] = 0
+        weights = model.neck.encoder.layers[0].self_attn.attention_weights(
+            x + position, x + position, key_padding_mask=mask.flatten(1))
+        values = x @ attention.in_proj_weight[-16:].T
+        for image, token, cell in ((0, 7, 3), (0, 7, 7), (1, 2, 9)):
+            parts = []
+            for other in range(24):
+                part = torch.zeros(16)
+                for head in range(2):
+                    rows = slice(8 * head, 8 * head + 8)
+                    part += (
+                        weights[image, head, token, other] *
+                        attention.out_proj.weight[:, rows]
+                        @ values[image, other, rows])
+                parts.append(part + x[image, token] * (other == token))
+            parts = torch.stack(parts)
+            along = (parts @ parts.sum(0)).clamp(min=0)
+            assert_close(shares[image, token, cell], along[cell] / along.sum())
+    assert_close(shares.sum(-1), torch.ones(2, 24))
+    assert not shares[1, :, mask[1].flatten()][~mask[1].flatten()].any()
+
+
+def test_mixing_stays_in_the_window():
+    model = evidence_model()
+    model.neck.window_radius = 1
+    with torch.no_grad():
+        _, _, shares = model.extract(*prepared(model, (96, 96)), mixing=True)
+    far = model.neck._outside_window(torch.zeros(1, 16, 6, 6))
+    assert not shares[0][far].any() and shares[0][~far].any()
+
+
 def test_contrast_in_chunks(monkeypatch):
     model = evidence_model()
     data = prepared(model, *SIZES)
@@ -130,22 +171,27 @@ def _trains_neck(model) -> bool:
     return model.neck.input_proj.weight.grad is not None
 
 
-def test_distill_learns_the_frozen_model():
+def test_distill_learns_a_loaded_model():
     """The head takes over the predictions of a trained linear one."""
+    linear = dict(type='LinearClsHead', num_classes=5, in_channels=32)
+    pooling = dict(type='GlobalAveragePooling')
+    stock = tiny_model(
+        type='ImageClassifier',
+        neck=dict(pooling, _delete_=True),
+        head=dict(linear, _delete_=True))
+    torch.nn.init.normal_(stock.head.fc.weight, std=3.)
     head = evidence_cfg(
-        auxiliary=dict(
-            type='LinearClsHead',
-            num_classes=5,
-            in_channels=16,
-            init_cfg=dict(type='Normal', layer='Linear', std=3.)),
-        auxiliary_neck=dict(type='GlobalAveragePooling'),
-        distill=True)
+        in_channels=32, auxiliary=linear, auxiliary_neck=pooling, distill=True)
     model = tiny_model(
-        head=dict(head, _delete_=True), frozen=('backbone', 'neck'))
-    before = {k: v.clone() for k, v in model.state_dict().items()}
+        neck=None, head=dict(head, _delete_=True), frozen=('backbone', ))
+    data = prepared(model, *SIZES)
+    with pytest.raises(RuntimeError, match='load_from'):
+        model.loss(*data)
+    with pytest.raises(ValueError, match='backbone.conv1.weight'):
+        model.load_state_dict({}, strict=False)
+    model.load_state_dict(stock.state_dict(), strict=False)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=.03)
-    data = prepared(model, *SIZES)
     model.train()
     for _ in range(60):
         optimizer.zero_grad()
@@ -153,9 +199,10 @@ def test_distill_learns_the_frozen_model():
         optimizer.step()
     for sample in model.eval().predict(*data):
         assert sample.pred_label == sample.teacher_label
-    for name, value in model.state_dict().items():
-        own = name.startswith('head.') and 'auxiliary' not in name
-        assert own or torch.equal(value, before[name]), name
+    learned = model.state_dict()
+    for name, value in stock.state_dict().items():
+        name = name.replace('head.', 'head.auxiliary.')
+        assert torch.equal(learned[name], value), name
 
 
 def test_fast_copy_sums_in_float32():

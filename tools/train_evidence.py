@@ -1,0 +1,128 @@
+#!/usr/bin/env python
+"""Train an evidence head to explain a model that is trained already.
+
+Backbone, neck and head of the model stay as they are. The new head learns the
+model's predictions, and its maps add up to its own scores exactly. How often
+the two predict the same is reported as `agreement`.
+"""
+import argparse
+import os.path as osp
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from mmpretrain.registry import MODELS
+
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  keep_freed_memory, merge_options,
+                                  setup_cpu_distributed, use_amp,
+                                  use_huge_pages)
+from intr_mm.models import BaseExplainingHead, INTREncoder
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Train an evidence head on a trained model')
+    parser.add_argument('config', help='config of the trained model')
+    parser.add_argument('checkpoint', help='its checkpoint file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder of logs, checkpoints and the config of the new model '
+        '(default: work_dirs/CONFIG_evidence)')
+    parser.add_argument(
+        '--max-epochs', type=int, default=5, help='(default: 5)')
+    parser.add_argument(
+        '--lr', type=float, default=1e-3, help='(default: 0.001)')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='enable automatic-mixed-precision training, in bfloat16 where it '
+        'is supported')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the new config, as in `xxx=yyy`, such as '
+        'model.head.mass_weight=0.3')
+    return parser.parse_args()
+
+
+def evidence_model(model: ConfigDict) -> ConfigDict:
+    """Config of a model whose head explains another.
+
+    Args:
+        model: Config of an ``INTRClassifier`` or an ``ImageClassifier``.
+    """
+    head, neck = model.head, model.get('neck')
+    new = dict(
+        type='EvidenceHead',
+        num_classes=head.num_classes,
+        auxiliary=head,
+        distill=True)
+    model = ConfigDict(
+        type='INTRClassifier',
+        backbone=model.backbone,
+        frozen=('backbone', 'neck'))
+    if neck is not None and issubclass(MODELS.get(neck.type), INTREncoder):
+        model.neck = neck
+        new.update(embed_dims=neck.get('embed_dims', 256))
+    elif head.get('in_channels') is not None:
+        new.update(in_channels=head.in_channels, auxiliary_neck=neck)
+    else:
+        raise ValueError(
+            f'{head.type} does not say how many channels it reads, so no '
+            'evidence head can be put beside it: give the model an '
+            'INTREncoder or a head with in_channels.')
+    if issubclass(MODELS.get(head.type), BaseExplainingHead):
+        new.update(num_heads=head.get('num_heads', 8))
+    model.head = new
+    return model
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    cfg = Config.fromfile(args.config)
+    fill_num_classes(cfg, 'train_dataloader')
+    cfg.model = evidence_model(cfg.model)
+    cfg.load_from = args.checkpoint
+    cfg.launcher = 'none'
+    stem = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or f'./work_dirs/{stem}_evidence'
+    cfg.optim_wrapper = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=args.lr, weight_decay=1e-4),
+        clip_grad=dict(max_norm=1.0))
+    cfg.param_scheduler = [
+        dict(
+            type='OneCycleLR',
+            eta_max=args.lr,
+            total_steps=args.max_epochs,
+            pct_start=.1,
+            convert_to_iter_based=True)
+    ]
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=args.max_epochs)
+    for evaluator in ('val_evaluator', 'test_evaluator'):
+        if cfg.get(evaluator) is not None:
+            cfg[evaluator] = [
+                dict(type='Accuracy', topk=(1, )),
+                dict(type='Agreement')
+            ]
+    if args.amp:
+        use_amp(cfg.optim_wrapper, get_device())
+    merge_options(cfg, args.cfg_options)
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    use_huge_pages()
+    keep_freed_memory()
+    cfg = load_config(args)
+    check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
+    setup_cpu_distributed(cfg)
+    Runner.from_cfg(cfg).train()
+    name = osp.basename(args.config)
+    print(f'Test and explain it with {osp.join(cfg.work_dir, name)}.')
+
+
+if __name__ == '__main__':
+    main()
