@@ -1,3 +1,4 @@
+from .agreement import Agreement
 from .attention_heads import EvenAttention, HeadSelection, select_heads
 from .base import ModelMetric
 from .calibration import (CalibrationError, apply_temperature, calibration,
@@ -10,9 +11,10 @@ from .perturbation import InsertionDeletion, PerturbationMetric, RegionBlanking
 from .pointing import PointingGame, PointingMetric
 
 __all__ = [
-    'CalibrationError', 'ClassDistinctness', 'CounterfactualFlips',
-    'EvenAttention', 'HeadDiversity', 'HeadSelection', 'InsertionDeletion',
-    'ModelMetric', 'OrderedDumpResults', 'PartPointing', 'PerturbationMetric',
-    'PointingGame', 'PointingMetric', 'RegionBlanking', 'apply_temperature',
-    'calibration', 'fit_temperature', 'select_heads'
+    'Agreement', 'CalibrationError', 'ClassDistinctness',
+    'CounterfactualFlips', 'EvenAttention', 'HeadDiversity', 'HeadSelection',
+    'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
+    'PerturbationMetric', 'PointingGame', 'PointingMetric', 'RegionBlanking',
+ 'apply_temperature', 'calibration', 'fit_temperature',
+    'select_heads'
 ]
