@@ -32,6 +32,6 @@ model = dict(neck=dict(window_radius=1), head=dict(num_layers=1))
 
 test_evaluator = [
     dict(type='Accuracy', topk=(1, 5)),
-    dict(type='PointingGame', stride=8),
+    dict(type='PointingGame', stride=8, differing_key='differing_parts'),
     dict(type='EvenAttention'),
 ]

@@ -1,3 +1,4 @@
+from .agreement import Agreement
 from .attention_heads import EvenAttention, HeadSelection, select_heads
 from .base import ModelMetric
 from .calibration import (CalibrationError, apply_temperature, calibration,
@@ -8,11 +9,13 @@ from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
 from .perturbation import InsertionDeletion, PerturbationMetric, RegionBlanking
 from .pointing import PointingGame, PointingMetric
+from .verdict import Verdict, verdict
 
 __all__ = [
-    'CalibrationError', 'ClassDistinctness', 'CounterfactualFlips',
-    'EvenAttention', 'HeadDiversity', 'HeadSelection', 'InsertionDeletion',
-    'ModelMetric', 'OrderedDumpResults', 'PartPointing', 'PerturbationMetric',
-    'PointingGame', 'PointingMetric', 'RegionBlanking', 'apply_temperature',
-    'calibration', 'fit_temperature', 'select_heads'
+    'Agreement', 'CalibrationError', 'ClassDistinctness',
+    'CounterfactualFlips', 'EvenAttention', 'HeadDiversity', 'HeadSelection',
+    'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
+    'PerturbationMetric', 'PointingGame', 'PointingMetric', 'RegionBlanking',
+    'Verdict', 'apply_temperature', 'calibration', 'fit_temperature',
+    'select_heads', 'verdict'
 ]

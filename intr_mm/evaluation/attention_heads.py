@@ -18,7 +18,10 @@ class EvenAttention(ModelMetric):
 
     All heads of the last decoder layer are made to look evenly at the image,
     for all classes. Reported in percent are ``top1`` of such a model and
-    ``same``, the share of images whose prediction stays. Where much is left,
+    ``same``, the share of images whose prediction stays; ``margin``, the mean
+    share, from 0 to 100, that goes of the predicted class's lead in logits
+    over the best other class: what the map accounts for; and ``chance``, the
+    top-1 of a guess. Where much is left,
     earlier layers have told the classes apart, and the attention of the last
     one, however well it points, explains little of the decision. That an
     explanation should matter to its model is the argument of `Sanity Checks
@@ -37,16 +40,31 @@ class EvenAttention(ModelMetric):
             RuntimeError: If the metric was not prepared.
         """
         _, decoded = explain_batch(self.model, data_batch['inputs'])
-        labels = self.model.head.rescore_even(decoded).argmax(1).tolist()
-        for label, sample in zip(labels, data_samples):
+        logits = decoded.logits.float()
+        even = self.model.head.rescore_even(decoded).float()
+        best = logits.argmax(1, keepdim=True)
+        pair = torch.cat(
+            (best, logits.scatter(1, best, -torch.inf).argmax(1, True)), 1)
+        margin, kept = (
+            of.gather(1, pair).diff(dim=1).neg() for of in (logits, even))
+        # a tie is a margin of which nothing can go
+        tiny = torch.finfo(margin.dtype).tiny
+        gone = ((margin - kept) / margin.clamp(min=tiny)).clamp(0, 1)
+        for label, share, sample in zip(
+                even.argmax(1).tolist(),
+                gone.flatten().tolist(), data_samples):
             self.results.append((label == int(sample['gt_label']),
-                                 label == int(sample['pred_label'])))
+                                 label == int(sample['pred_label']), share))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images."""
-        right, same = (100 * sum(values) / len(values)
-                       for values in zip(*results))
-        return dict(top1=right, same=same)
+        right, same, margin = (100 * sum(values) / len(values)
+                               for values in zip(*results))
+        return dict(
+            top1=right,
+            same=same,
+            margin=margin,
+            chance=100 / self.model.head.num_classes)
 
 
 @torch.no_grad()

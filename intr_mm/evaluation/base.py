@@ -56,7 +56,7 @@ def class_maps(sample: dict,
             predicted one, for the error message.
 
     Returns:
-        float32 of shape (heads, h, w), each map sums to 1.
+        float32 of shape (heads, h, w).
 
     Raises:
         ValueError: If the sample carries no attention, or none of the class.

@@ -10,29 +10,38 @@ from torch import Tensor
 from .base import class_maps
 
 
+def shares(maps: Tensor) -> Tensor:
+    """Let maps (..., N), not negative, each sum to 1; one of zeros, which
+    found nothing, becomes even."""
+    mass = maps.sum(-1, keepdim=True)
+    return torch.where(mass > 0, maps / mass, 1 / maps.size(-1))
+
+
 def entropy(maps: Tensor) -> Tensor:
-    """Shannon entropy of attention maps.
+    """Shannon entropy of attention maps, each brought to a sum of 1.
 
     Args:
-        maps: Shape (..., N), not negative, each sums to 1.
+        maps: Shape (..., N), not negative.
 
     Returns:
         Shape (...), in nats, 0 to log(N).
     """
-    return torch.special.entr(maps).sum(-1)
+    return torch.special.entr(shares(maps)).sum(-1)
 
 
 def js_divergence(maps: Tensor, others: Tensor) -> Tensor:
     """Jensen-Shannon divergence, from `Divergence measures based on the
-    Shannon entropy <https://doi.org/10.1109/18.61115>`_ (1991).
+    Shannon entropy <https://doi.org/10.1109/18.61115>`_ (1991), of maps
+    brought to a sum of 1.
 
     Args:
-        maps: Shape (..., N), not negative, each sums to 1.
+        maps: Shape (..., N), not negative.
         others: The same, of a shape that broadcasts.
 
     Returns:
         Shape (...), in bits: 0 for equal maps, 1 for maps that share no cell.
     """
+    maps, others = shares(maps), shares(others)
     nats = entropy((maps + others) / 2) - (entropy(maps) + entropy(others)) / 2
     # Rounding makes it slightly negative for equal maps.
     return nats.clamp(min=0) / torch.log(nats.new_tensor(2.))

@@ -196,7 +196,9 @@ class PointingGame(PointingMetric):
     r"""How often the attention of the true class peaks where it should.
 
     Two regions of a mask are asked about: ``bird``, where it is not 0, and
-    ``telling``, where it holds one of the sample's telling values. For each,
+    ``telling``, where it holds one of the sample's telling values. With a
+    ``differing_key`` comes ``differing``, where the true class and its best
+    rival differ, at which a map of the margin should point. For each,
     :class:`PointingMetric` says which figures and controls are reported, and
     what the model has to attach.
     There is no tolerance margin around the regions.
@@ -210,6 +212,9 @@ class PointingGame(PointingMetric):
         mask_key: Key of the mask (H, W) of the sample. A mask of another size
             than ``img_shape`` is taken to cover the same view.
         telling_key: Key of the sample's telling values of the mask.
+        differing_key: Key of what gives, for each class, the values of the
+            mask in which it differs from the true one. The best rival is the
+            class of the highest ``pred_score`` but for the true one.
         **kwargs: ``explainer``, ``interval`` and others of
             :class:`PointingMetric`.
     """
@@ -221,13 +226,22 @@ class PointingGame(PointingMetric):
                  offset: float = 0,
                  mask_key: str = 'part_mask',
                  telling_key: str = 'telling_parts',
+                 differing_key: str | None = None,
                  **kwargs) -> None:
-        super().__init__(stride, offset, (mask_key, telling_key), **kwargs)
+        keys = (mask_key, telling_key, differing_key)
+        super().__init__(stride, offset, [k for k in keys if k], **kwargs)
         self.mask_key = mask_key
         self.telling_key = telling_key
+        self.differing_key = differing_key
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Read the regions off the mask."""
         mask = np.asarray(sample[self.mask_key])
-        return dict(
+        regions = dict(
             bird=mask != 0, telling=np.isin(mask, sample[self.telling_key]))
+        if self.differing_key:
+            scores = torch.as_tensor(sample['pred_score']).clone()
+            scores[int(sample['gt_label'])] = -1
+            differing = sample[self.differing_key][int(scores.argmax())]
+            regions['differing'] = np.isin(mask, differing)
+        return regions

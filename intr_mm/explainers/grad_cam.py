@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from mmpretrain.registry import TASK_UTILS
@@ -11,35 +12,44 @@ from intr_mm.models.utils import cut_padding, make_padding_mask
 from intr_mm.structures import Explanation, trace_cells
 from .base import BaseExplainer
 
-_NAMES = dict(GradCAM='grad_cam', HiResCAM='hires_cam')
+_NAMES = dict(GradCAM='grad_cam', HiResCAM='hires_cam', FinerCAM='finer_cam')
 
 
 @TASK_UTILS.register_module()
 class GradCAMExplainer(BaseExplainer):
-    """Grad-CAM or HiResCAM of the same model, by the package ``grad-cam``.
+    """Grad-CAM, HiResCAM or Finer-CAM of the same model, by ``grad-cam``.
 
     `Grad-CAM <https://arxiv.org/abs/1610.02391>`_ (ICCV 2017) weighs the
     channels of a layer by the mean of their gradients over all cells.
     `HiResCAM <https://arxiv.org/abs/2011.08891>`_ (2020) multiplies each cell
     by its own gradient: attention treats cells differently, so that a mean
-    over them says little. The map stays on the cells of the layer, so that
-    they can be placed exactly.
+    over them says little. `Finer-CAM <https://arxiv.org/abs/2501.11309>`_
+    (CVPR 2025) explains, not the class's logit, but how far it lies above
+    those of the three classes whose logits are nearest. The map stays on the
+    cells of the layer, so that they can be placed exactly.
 
     Args:
-        method: ``'GradCAM'`` or ``'HiResCAM'``.
+        method: ``'GradCAM'``, ``'HiResCAM'`` or ``'FinerCAM'``.
         target_layer: Name of the module whose output, a feature map, is
             weighed, such as ``'backbone.layer4'``. None means the 1x1
             projection between backbone and transformer: the last convolution
             of the network, whatever the backbone.
+        base: Whose weights Finer-CAM takes, ``'GradCAM'`` as in its paper or
+            ``'HiResCAM'``.
     """
 
     def __init__(self,
                  method: str = 'GradCAM',
-                 target_layer: str | None = None) -> None:
+                 target_layer: str | None = None,
+                 base: str = 'GradCAM') -> None:
         if method not in _NAMES:
             raise ValueError(f'GradCAMExplainer got method={method!r}: use '
+                             "'GradCAM', 'HiResCAM' or 'FinerCAM'.")
+        if base not in ('GradCAM', 'HiResCAM'):
+            raise ValueError(f'GradCAMExplainer got base={base!r}: use '
                              "'GradCAM' or 'HiResCAM'.")
         self.method = method
+        self.base = base if method == 'FinerCAM' else method
         self.target_layer = target_layer
 
     def names(self, model: nn.Module) -> list[str]:
@@ -57,7 +67,7 @@ class GradCAMExplainer(BaseExplainer):
             raise ImportError('GradCAMExplainer needs the package grad-cam: '
                               'pip install grad-cam.') from error
 
-        class CellCAM(getattr(pytorch_grad_cam, self.method)):
+        class CellCAM(getattr(pytorch_grad_cam, self.base)):
             """A map that is not resized to the image."""
 
             def get_target_width_height(self, input_tensor: Tensor) -> None:
@@ -65,7 +75,10 @@ class GradCAMExplainer(BaseExplainer):
 
         images, samples = prepare_images(model, inputs)
         logits = _Logits(model, samples).eval()
-        targets = [ClassifierOutputTarget(int(index)) for index in classes]
+        target = ClassifierOutputTarget
+        if self.method == 'FinerCAM':
+            target = partial(partial, _lead)
+        targets = [target(int(index)) for index in classes]
         layer = self._layer(model)
         with torch.enable_grad(), trace_cells(model) as cells, \
                 _constant_parameters(model):
@@ -99,6 +112,19 @@ class GradCAMExplainer(BaseExplainer):
                 return part.input_proj
         raise ValueError('GradCAMExplainer finds no projection in neck or '
                          'head: name the target_layer.')
+
+
+def _lead(index: int, logits: Tensor) -> Tensor:
+    """How far a logit of (C, ) lies above the mean, weighted by the softmax,
+    of the three nearest.
+
+    The package's FinerWeightedTarget gives the same, but its gradient turns
+    round where the others' scores fall below the 1e-9 it adds to their sum.
+    """
+    distance = (logits - logits[index]).abs().detach()
+    distance[index] = torch.inf
+    others = logits[distance.topk(min(3, len(logits) - 1), largest=False)[1]]
+    return logits[index] - others.softmax(0) @ others
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 """Figures of explanations side by side, as text and as a picture."""
+import textwrap
 
 import numpy as np
 from mmpretrain.visualization import create_figure
@@ -76,12 +77,13 @@ def format_table(rows: Rows, model: dict[str, float]) -> str:
     return '\n'.join(lines)
 
 
-def draw_table(rows: Rows, path: str) -> None:
+def draw_table(rows: Rows, path: str, note: str = '') -> None:
     """Draw each figure that has an interval as a panel of bars.
 
     Args:
         rows: From :func:`make_rows`.
         path: Picture file to write.
+        note: What to write under the panels.
 
     Raises:
         ValueError: If no figure has an interval.
@@ -114,5 +116,6 @@ def draw_table(rows: Rows, path: str) -> None:
             title += ' (lower is better)'
         ax.set_title(title, fontsize=9)
         ax.spines[['top', 'right']].set_visible(False)
+    figure.supxlabel(textwrap.fill(note, 40 * across), fontsize=9)
     figure.tight_layout()
     figure.savefig(path)

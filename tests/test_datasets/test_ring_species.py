@@ -14,7 +14,8 @@ from intr_mm.datasets.ring_species.anatomy import (PARTS, SPECIES,
                                                    telling_parts_of)
 from intr_mm.datasets.ring_species.painting import PART_LABELS
 
-META_KEYS = ('part_mask', 'telling_parts', 'pair_id', 'repainted')
+META_KEYS = ('part_mask', 'telling_parts', 'differing_parts', 'pair_id',
+             'repainted')
 
 
 def fingerprint(dataset):
@@ -155,6 +156,19 @@ def test_masks_show_every_part_of_a_bird_that_stands_out(pairs):
             for part in telling_parts_of(info['gt_label'])
         ]
         assert list(info['telling_parts']) == expected
+        label = info['gt_label']
+        for other, values in enumerate(info['differing_parts']):
+            on, others = attributes_of(label), attributes_of(other)
+            assert list(values) == [
+                PART_LABELS[part] for part, *pair in zip(PARTS, on, others)
+                if len(set(pair)) > 1
+            ]
+            assert len(values) == min((label - other) % 12,
+                                      (other - label) % 12)
+        neighbours = [
+            info['differing_parts'][(label + step) % 12] for step in (-1, 1)
+        ]
+        assert sum(neighbours, ()) == info['telling_parts']
 
 
 def test_colours_of_the_crown_tell_which_way_it_is(pairs):
@@ -193,6 +207,7 @@ def test_annotations_travel_through_the_pipeline():
     assert (image == info['img']).all()
     assert (sample.part_mask == info['part_mask']).all()
     assert sample.telling_parts == info['telling_parts']
+    assert sample.differing_parts == info['differing_parts']
     assert (sample.pair_id, sample.repainted) == (2, True)
     assert sample.gt_label.item() == info['gt_label']
 

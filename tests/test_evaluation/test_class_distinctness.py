@@ -40,6 +40,14 @@ def test_heads_can_differ_where_their_means_do_not():
     assert evaluate([sample]) == dict(mean_map=0, each_head=100, closest=0)
 
 
+def test_only_where_classes_look_counts_not_how_much_they_find():
+    half, faint = [.5, 0], [0, .01]
+    assert evaluate([make_sample([(1, [half]), (0, [faint])])
+                     ]) == evaluate([make_sample([(1, [LEFT]), (0, [RIGHT])])])
+    nothing = make_sample([(1, [[0., 0]]), (0, [LEFT])])
+    assert evaluate([nothing])['mean_map'] == pytest.approx(PART)
+
+
 def test_classes_attached_twice_count_once():
     maps = [(1, [LEFT]), (0, [RIGHT]), (2, [EVEN])]
     twice = [(0, [RIGHT]), (1, [LEFT]), *maps]

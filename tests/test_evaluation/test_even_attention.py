@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
 from intr_mm.evaluation import EvenAttention
+from intr_mm.models import Decoded
+from ..test_models.test_evidence_head import evidence_model
 from ..tiny import LARGER, tiny_batch, tiny_model
 
 SIZES = [(64, 64), (64, 96), (48, 64)]
@@ -14,10 +17,13 @@ def evaluate(model, images, samples):
     return metric.compute_metrics(metric.results)
 
 
+@torch.no_grad()
+def logits_of(model, images):
+    return model(**model.data_preprocessor(dict(inputs=images)))
+
+
 def predictions(model, images):
-    with torch.no_grad():
-        data = model.data_preprocessor(dict(inputs=images))
-        labels = model(**data).argmax(1)
+    labels = logits_of(model, images).argmax(1)
     return [dict(pred_label=label, gt_label=label) for label in labels]
 
 
@@ -29,7 +35,8 @@ def test_what_looks_evenly_anyway_keeps_its_predictions():
     attention.in_proj_bias.data[:16] = 0
     images = tiny_batch(*SIZES)['inputs']
     samples = predictions(model, images)
-    assert evaluate(model, images, samples) == dict(top1=100, same=100)
+    assert evaluate(model, images, samples) == pytest.approx(
+        dict(top1=100, same=100, margin=0, chance=20), abs=.1)
 
 
 def test_is_the_prediction_of_a_model_that_cannot_look():
@@ -39,10 +46,12 @@ def test_is_the_prediction_of_a_model_that_cannot_look():
     # make what is looked at decide
     attention.out_proj.weight.data.mul_(20)
     as_is = predictions(model, images)
+    before = logits_of(model, images)
     query = attention.in_proj_weight.data[:16]
     sees = query.clone()
     query.zero_()
     even = predictions(model, images)
+    after = logits_of(model, images)
     query.copy_(sees)
     samples = [
         dict(gt_label=one['pred_label'], pred_label=other['pred_label'])
@@ -53,8 +62,63 @@ def test_is_the_prediction_of_a_model_that_cannot_look():
         for one, other in zip(even, as_is)
     ]
     assert not all(same)
+    shares = []
+    for own, other in zip(before.tolist(), after.tolist()):
+        second, best = np.argsort(own)[-2:]
+        kept = (other[best] - other[second]) / (own[best] - own[second])
+        shares.append(min(max(1 - kept, 0), 1))
+    assert 0 < np.mean(shares) < 1
     assert evaluate(model, images, samples) == pytest.approx(
-        dict(top1=100, same=100 * sum(map(int, same)) / 3))
+        dict(
+            top1=100,
+            same=100 * sum(map(int, same)) / 3,
+            margin=100 * np.mean(shares),
+            chance=20),
+        rel=1e-3)
+
+
+@pytest.mark.parametrize('even, gone', [((3, 1, 9), .5), ((7, 0, 0), 0),
+                                        ((0, 1, 0), 1)])
+def test_margin_is_that_of_the_predicted_class_and_its_rival(even, gone):
+    """The lead of class 0 over class 1, of 4, whatever class 2 does."""
+    model = tiny_model()
+    model.head.decode = lambda *args: Decoded(
+        torch.tensor([[5., 1, 0]]), None, None, None)
+    model.head.rescore_even = lambda _: torch.tensor([even]).float()
+    samples = [dict(pred_label=0, gt_label=0)]
+    figures = evaluate(model, tiny_batch((64, 64))['inputs'], samples)
+    assert figures['margin'] == pytest.approx(100 * gone)
+
+
+def test_a_tie_has_no_margin_that_could_go():
+    model = tiny_model(head__num_classes=2)
+    model.head.decode = lambda *args: Decoded(
+        torch.ones(1, 2), None, None, None)
+    model.head.rescore_even = lambda _: torch.ones(1, 2)
+    figures = evaluate(model,
+                       tiny_batch((64, 64))['inputs'],
+                       [dict(pred_label=0, gt_label=1)])
+    assert figures == dict(top1=0, same=100, margin=0, chance=50)
+
+
+def test_of_evidence_nothing_is_left():
+    model = evidence_model()
+    images = tiny_batch(*SIZES)['inputs']
+    samples = predictions(model, images)
+    for sample, label in zip(samples, (0, 3, 0)):
+        sample['gt_label'] = label
+    figures = evaluate(model, images, samples)
+    # all classes score alike, and the first is answered
+    assert figures['top1'] == pytest.approx(200 / 3)
+    assert figures['margin'] == pytest.approx(100)
+
+
+def test_an_only_class_has_no_rival():
+    model = tiny_model(head__num_classes=1)
+    figures = evaluate(model,
+                       tiny_batch((64, 64))['inputs'],
+                       [dict(pred_label=0, gt_label=0)])
+    assert figures == dict(top1=100, same=100, margin=0, chance=100)
 
 
 def test_needs_the_model():

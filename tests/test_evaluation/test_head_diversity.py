@@ -46,6 +46,19 @@ def test_diversity_by_hand():
     assert figures['diversity'] == pytest.approx(100 * (1 + 2 * between) / 3)
 
 
+def test_only_where_heads_look_counts_not_how_much_they_find():
+    sharp, half = [0, 1, 0, 0], [.5, .5, 0, 0]
+    faint = [[.3 * v for v in sharp], [1e-6 * v for v in half]]
+    assert evaluate([make_sample(*faint)
+                     ]) == pytest.approx(evaluate([make_sample(sharp, half)]))
+
+
+def test_a_head_that_finds_nothing_counts_as_even():
+    nothing, half = [0.] * 4, [.5, .5, 0, 0]
+    assert evaluate([make_sample(nothing, half)]) == pytest.approx(
+        evaluate([make_sample([.25] * 4, half)]))
+
+
 def test_grids_may_differ_and_repeated_samples_count_once():
     samples = [
         make_sample([1, 0], [.5, .5]),

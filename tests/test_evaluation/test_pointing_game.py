@@ -62,6 +62,21 @@ def test_bird_is_the_whole_mask_and_telling_the_telling_values():
     assert metrics['pointing/telling_area'] == pytest.approx(100 / 3 / 144)
 
 
+def test_differing_is_where_the_best_rival_differs():
+    # of the classes 0, 1, the true one, and 2
+    differing = ((4, ), (), (2, 3))
+    for scores, hit in (((.1, .6, .3), True), ((.1, .2, .7), True),
+                        ((.3, .6, .1), False)):
+        sample = make_sample((1, 1), mask_at(4, 4), differing=differing)
+        sample.set_pred_score(torch.tensor(scores))
+        metrics = evaluate([sample], differing_key='differing')
+        assert metrics['pointing/differing'] == 100 * hit
+        assert metrics['pointing/telling'] == 100
+    assert 'pointing/differing' not in evaluate([sample])
+    with pytest.raises(ValueError, match="no 'elsewhere'.*meta_keys"):
+        evaluate([sample], differing_key='elsewhere')
+
+
 def test_shuffled_control_is_the_mean_over_all_other_images():
     rng = np.random.RandomState(0)
     masks = rng.choice([0, 1, 3], (6, 12, 12)).astype(np.uint8)

@@ -11,7 +11,10 @@ from intr_mm.visualization.explanation_table import (draw_table, format_table,
 from ..tiny import DEMO, ROOT, save_demo
 
 TOOL = ROOT / 'tools/analysis_tools/evaluate_explanations.py'
-COLUMNS = ['attention', 'evidence', 'chance', 'grad_cam', 'hires_cam']
+COLUMNS = [
+    'attention', 'evidence', 'margin', 'chance', 'grad_cam', 'hires_cam',
+    'finer_cam'
+]
 HEADS = ['head1', 'head2', 'head3', 'head4']
 
 
@@ -38,8 +41,9 @@ def test_one_table_of_all_columns(tmp_path):
     rows = table['explanations']
     assert table['num_images'] == 6
     for name in ('pointing telling', 'pointing bird_mass',
-                 'faithfulness insertion', 'faithfulness deletion',
-                 'blanking flips', 'blanking flips_random'):
+                 'pointing differing', 'faithfulness insertion',
+                 'faithfulness deletion', 'blanking flips',
+                 'blanking flips_random'):
         assert list(rows[name]) == COLUMNS + HEADS, name
         for entry in rows[name].values():
             assert 0 <= entry['low'] <= entry['value'] + 1e-6
@@ -47,9 +51,12 @@ def test_one_table_of_all_columns(tmp_path):
     # two of the six images are changed
     assert rows['faithfulness num_images']['chance']['value'] == 2
     for name in ('accuracy/top1', 'calibration/ece', 'heads/diversity',
-                 'distinctness/mean_map', 'even_attention/top1'):
+                 'distinctness/mean_map', 'even_attention/top1',
+                 'even_attention/margin'):
         assert name in table['model']
     assert 'faithfulness insertion' in result.stdout
+    assert table['verdict']['sentence'] in result.stdout
+    assert table['verdict']['level'] in ('not', 'in part', 'unknown')
     assert blue(out / 'explanations.png').any()
 
 
@@ -96,6 +103,18 @@ def test_bars_are_as_high_as_their_values(tmp_path):
         bars[:, part].sum(0).max()
         for part in (columns[:gap + 1], columns[gap + 1:]))
     assert high / low == pytest.approx(4, rel=.05)
+
+
+def test_a_note_stands_below_the_panels(tmp_path):
+    rows = dict(hits=dict(one=dict(value=50., low=40., high=60.)))
+    pictures = []
+    for note in ('', 'The maps shown do not decide: ' + 20 * 'why '):
+        path = str(tmp_path / 'table.png')
+        draw_table(rows, path, note)
+        pictures.append((cv2.imread(path) < 128).any((1, 2)))
+    bare, noted = (np.flatnonzero(dark)[-1] for dark in pictures)
+    assert noted >= bare - 9
+    assert pictures[1].sum() != pictures[0].sum()
 
 
 @pytest.mark.parametrize('rows', [{}, dict(a=dict(b=dict(value=1.)))])

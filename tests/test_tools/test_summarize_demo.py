@@ -1,25 +1,29 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/summarize_demo.py'
 
+@pytest.fixture
+def run(run_tool, capsys):
 
-def run(folder):
-    return subprocess.run([sys.executable, TOOL, folder],
-                          capture_output=True,
-                          text=True)
+    def run(*folders):
+        run_tool('analysis_tools/summarize_demo.py', *folders)
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture
 def demo(tmp_path):
+    return write_demo(tmp_path)
+
+
+def write_demo(tmp_path, **further):
     test = {'accuracy/top1': 11.1}
     for index, region in enumerate(('bird', 'telling')):
         for step, control in enumerate(('', '_area', '_shuffled')):
             test[f'pointing/{region}{control}'] = 21.1 + 30 * index + step
+    test.update(further)
     (tmp_path / 'test.json').write_text(json.dumps(test))
     (tmp_path / 'counterfactual.json').write_text(
         json.dumps({
@@ -34,8 +38,8 @@ def demo(tmp_path):
     return tmp_path
 
 
-def test_every_figure_stands_in_its_row(demo):
-    rows = run(demo).stdout.splitlines()
+def test_every_figure_stands_in_its_row(demo, run):
+    rows = run(demo).splitlines()
 
     def figures(words):
         row, = (row for row in rows if row.startswith(words))
@@ -51,15 +55,49 @@ def test_every_figure_stands_in_its_row(demo):
     assert figures('recognised (') == ['42', 'pairs).']
 
 
-def test_only_pictures_of_the_last_run_are_listed(demo):
-    output = run(demo).stdout
+def test_heads_stand_side_by_side(tmp_path, run):
+    """And what a folder lacks is left out."""
+    for name in ('paper', 'evidence'):
+        (tmp_path / name).mkdir()
+    paper = write_demo(tmp_path / 'paper')
+    evidence = write_demo(
+        tmp_path / 'evidence', **{
+            'accuracy/top1': 97.9,
+            'even_attention/top1': 8.3,
+            'even_attention/chance': 100 / 12,
+            'even_attention/margin': 100.,
+            'margin/differing': 61.1,
+        })
+    output = run(paper, evidence)
+    rows = {
+        row[:37].strip(): row[37:].replace('%', '').split()
+        for row in output.splitlines()
+    }
+    assert rows['RingSpecies, test split'] == ['INTR', 'Evidence']
+    assert rows['top-1 accuracy'] == ['11.1', '97.9']
+    assert rows['... with even attention'] == ['8.3']
+    assert rows['map peaks on a telling part'] == ['51.1', '51.1']
+    assert rows['margin map peaks where rivals differ'] == ['61.1']
+    assert 'agrees with the head it learned from' not in rows
+    assert 'INTR: Whether the maps shown decide is not known.' in output
+    assert ('Evidence: The maps shown decide: with even attention in their '
+            'place 8.3 of 97.9 % top-1 remain (chance 8.3); they account for '
+            '100 % of the margin.') in output
+    assert '4 pictures' not in output and '2 pictures' in output
+    alone = run(evidence)
+    assert 'The maps shown decide: ' in alone
+    assert 'margin map peaks where rivals differ      61.1 %' in alone
+
+
+def test_only_pictures_of_the_last_run_are_listed(demo, run):
+    output = run(demo)
     assert '20260102_000000/vis_data/vis_image/picture.png' in output
     assert '20260101_000000' not in output
 
 
-def test_missing_metrics_are_named(demo):
+def test_missing_metrics_are_named(demo, run):
     (demo / 'counterfactual.json').unlink()
-    done = run(demo)
-    assert done.returncode != 0
-    assert len(done.stderr.splitlines()) == 1
-    assert f"{demo / 'counterfactual.json'} is missing" in done.stderr
+    with pytest.raises(SystemExit) as error:
+        run(demo)
+    message, = str(error.value).splitlines()
+    assert f"{demo / 'counterfactual.json'} is missing" in message

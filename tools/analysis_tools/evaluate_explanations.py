@@ -17,15 +17,20 @@ from mmpretrain.registry import DATASETS
 import intr_mm  # noqa: F401, registers the data sets
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
+from intr_mm.evaluation import Verdict, verdict
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 
 COLUMNS = dict(
     attention=dict(type='AttentionExplainer'),
     evidence=dict(type='EvidenceExplainer'),
+    margin=dict(type='EvidenceExplainer', against='rival'),
     chance=dict(type='RandomExplainer'),
     grad_cam=dict(type='GradCAMExplainer'),
-    hires_cam=dict(type='GradCAMExplainer', method='HiResCAM'))
+    hires_cam=dict(type='GradCAMExplainer', method='HiResCAM'),
+    # Grad-CAM as the base is weaker here, as it is alone.
+    finer_cam=dict(
+        type='GradCAMExplainer', method='FinerCAM', base='HiResCAM'))
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-grad-cam',
         action='store_true',
-        help='leave Grad-CAM and HiResCAM out, which need '
+        help='leave Grad-CAM, HiResCAM and Finer-CAM out, which need '
         '`pip install grad-cam`')
     parser.add_argument(
         '--out',
@@ -127,18 +132,32 @@ def evaluators(cfg: Config, columns: dict,
     return metrics
 
 
+def judge(rows: dict, model: dict, head) -> Verdict:
+    """Of the map that pictures show."""
+    deletion = rows['faithfulness deletion']
+    return verdict(
+        top1=model['accuracy/top1'],
+        even_top1=model['even_attention/top1'],
+        num_classes=head.num_classes,
+        margin=model['even_attention/margin'],
+        deletion=deletion['evidence' if head.gives_evidence else 'attention'],
+        random_deletion=deletion['chance'])
+
+
 def main() -> None:
     args = parse_args()
     columns = dict(COLUMNS)
     if args.heads:
         columns['heads'] = dict(type='AttentionExplainer', heads='each')
     if args.no_grad_cam:
-        del columns['grad_cam'], columns['hires_cam']
+        for name in ('grad_cam', 'hires_cam', 'finer_cam'):
+            del columns[name]
     cfg = load_config(args)
     cfg.test_evaluator = evaluators(cfg, columns, args)
     runner = Runner.from_cfg(cfg)
     rows, model = make_rows(runner.test())
-    print(format_table(rows, model))
+    judged = judge(rows, model, runner.model.head)
+    print(format_table(rows, model), judged.sentence, sep='\n\n')
     mmengine.mkdir_or_exist(args.out)
     mmengine.dump(
         dict(
@@ -148,10 +167,11 @@ def main() -> None:
             steps=args.steps,
             fraction=args.fraction,
             explanations=rows,
-            model=model),
+            model=model,
+            verdict=judged._asdict()),
         osp.join(args.out, 'explanations.json'),
         indent=2)
-    draw_table(rows, osp.join(args.out, 'explanations.png'))
+    draw_table(rows, osp.join(args.out, 'explanations.png'), judged.sentence)
 
 
 if __name__ == '__main__':

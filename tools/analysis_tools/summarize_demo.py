@@ -5,6 +5,30 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
+from intr_mm.evaluation import verdict
+
+# What the columns "measured", "by area" and "shuffled" stand for.
+CONTROLS = ('', '_area', '_shuffled')
+POINTING = {
+    'attention peaks on the bird': 'pointing/bird',
+    'attention peaks on a telling part': 'pointing/telling',
+    'margin map peaks where rivals differ': 'margin/differing',
+}
+FLIPS = {
+    'repainting a part flips prediction': 'counterfactual/flips',
+    '... and attention had peaked there': 'counterfactual/pointing',
+}
+COMPARED = {
+    'top-1 accuracy': 'accuracy/top1',
+    '... with even attention': 'even_attention/top1',
+    'the map holds of the margin': 'even_attention/margin',
+    'map peaks on the bird': 'pointing/bird',
+    'map peaks on a telling part': 'pointing/telling',
+    'margin map peaks where rivals differ': 'margin/differing',
+    'agrees with the head it learned from': 'teacher/agreement',
+    **FLIPS
+}
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Summarize the demo')
@@ -12,6 +36,11 @@ def parse_args() -> argparse.Namespace:
         'work_dir',
         type=Path,
         help='folder with test.json, counterfactual.json and the pictures')
+    parser.add_argument(
+        'evidence_work_dir',
+        type=Path,
+        nargs='?',
+        help='such a folder of an EvidenceHead, to stand beside the first')
     return parser.parse_args()
 
 
@@ -23,32 +52,77 @@ def read_metrics(path: Path) -> dict:
     return load(path)
 
 
-def main():
-    work_dir = parse_args().work_dir
-    test = read_metrics(work_dir / 'test.json')
-    flips = read_metrics(work_dir / 'counterfactual.json')
-    last_run = max(work_dir.glob('test/*/vis_data'), default=work_dir)
-    pictures = sorted(last_run.glob('vis_image/*.png'))
+def judge(figures: dict) -> str:
+    chance = figures.get('even_attention/chance')
+    return verdict(
+        top1=figures.get('accuracy/top1'),
+        even_top1=figures.get('even_attention/top1'),
+        num_classes=chance and round(100 / chance),
+        margin=figures.get('even_attention/margin')).sentence
 
+
+def print_row(words: str, values: list[float | None]) -> None:
+    """Print the figures that there are."""
+    if any(value is not None for value in values):
+        cells = (' ' * 11 if value is None else f'{value:9.1f} %'
+                 for value in values)
+        print(f'{words:<37}' + ''.join(cells))
+
+
+def print_one(figures: dict) -> None:
+    print("""
+INTR on RingSpecies, test split        measured    by area   shuffled""")
+    print_row('top-1 accuracy', [figures.get('accuracy/top1')])
+    for words, key in POINTING.items():
+        print_row(words, [figures.get(key + control) for control in CONTROLS])
+    for words, key in FLIPS.items():
+        print_row(words, [figures.get(key)])
     print(f"""
-INTR on RingSpecies, test split        measured   by area   shuffled
-top-1 accuracy                       {test['accuracy/top1']:9.1f} %""")
-    for region, words in (('bird', 'on the bird'), ('telling',
-                                                    'on a telling part')):
-        rate, area, shuffled = (
-            test[f'pointing/{region}{control}']
-            for control in ('', '_area', '_shuffled'))
-        print(f'attention peaks {words:<20} {rate:9.1f} %{area:8.1f} %'
-              f'{shuffled:9.1f} %')
-    print(f"""\
-repainting a part flips prediction   {flips['counterfactual/flips']:9.1f} %
-... and attention had peaked there   {flips['counterfactual/pointing']:9.1f} %
-
 Attention: where the map of the true class, averaged over heads, is highest.
 Its controls: a random pixel (by area), and other images' maps (shuffled).
 Flips: to exactly the neighbour that was painted, where the original was
-recognised ({flips['counterfactual/counted']} pairs).
+recognised ({figures['counterfactual/counted']} pairs).
 """)
+    if 'even_attention/top1' in figures:
+        print(judge(figures), end='\n\n')
+
+
+def print_both(heads: dict[str, dict]) -> None:
+    names = ''.join(f'{name:>11}' for name in heads)
+    print(f'\n{"RingSpecies, test split":<37}{names}')
+    for words, key in COMPARED.items():
+        print_row(words, [figures.get(key) for figures in heads.values()])
+        if key.startswith(('pointing', 'margin')):
+            for name, control in (('by area', '_area'), ('shuffled',
+                                                         '_shuffled')):
+                print_row(
+                    f'  {name}',
+                    [figures.get(key + control) for figures in heads.values()])
+    print()
+    for name, figures in heads.items():
+        print(f'{name}: {judge(figures)}')
+    print()
+
+
+def main():
+    args = parse_args()
+    folders = dict(INTR=args.work_dir, Evidence=args.evidence_work_dir)
+    folders = {name: folder for name, folder in folders.items() if folder}
+    heads = {
+        name: {
+            **read_metrics(folder / 'test.json'),
+            **read_metrics(folder / 'counterfactual.json')
+        }
+        for name, folder in folders.items()
+    }
+    if len(heads) == 1:
+        print_one(heads['INTR'])
+    else:
+        print_both(heads)
+    pictures = []
+    for folder in folders.values():
+        last_run = max(folder.glob('test/*/vis_data'), default=folder)
+        pictures += sorted(last_run.glob('vis_image/*.png'))
     print(f'{len(pictures)} pictures of where classes look:')
     for picture in pictures:
         print(f'  {picture}')

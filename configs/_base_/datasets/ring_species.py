@@ -14,7 +14,8 @@ pipeline = [
     dict(
         type='PackInputs',
         meta_keys=('sample_idx', 'ori_shape', 'img_shape', 'part_mask',
-                   'telling_parts', 'pair_id', 'repainted')),
+                   'telling_parts', 'differing_parts', 'pair_id',
+                   'repainted')),
 ]
 
 train_dataloader = dict(
@@ -57,5 +58,5 @@ test_dataloader = dict(
 )
 test_evaluator = [
     dict(type='Accuracy', topk=(1, 5)),
-    dict(type='PointingGame', stride=8),
+    dict(type='PointingGame', stride=8, differing_key='differing_parts'),
 ]

@@ -46,6 +46,20 @@ def telling_parts_of(species: int) -> tuple[int, int]:
     return ((species - 1) % len(PARTS), species % len(PARTS))
 
 
+def differing_parts_of(species: int, other: int) -> tuple[int, ...]:
+    """Tell in which parts two species differ.
+
+    Args:
+        species: Place on the ring, 0 to 11.
+        other: The same.
+
+    Returns:
+        Indices into :data:`PARTS`.
+    """
+    pairs = zip(attributes_of(species), attributes_of(other))
+    return tuple(part for part, (a, b) in enumerate(pairs) if a != b)
+
+
 def smooth(points: ArrayLike, rounds: int = 3) -> np.ndarray:
     """Round the corners of a polygon (N, 2) by Chaikin's corner cutting.
 

@@ -11,7 +11,8 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .anatomy import PARTS, SPECIES, attributes_of, telling_parts_of
+from .anatomy import (PARTS, SPECIES, attributes_of, differing_parts_of,
+                      telling_parts_of)
 from .painting import PART_LABELS, Scene, paint
 
 _PICTURES_PER_UPDATE = 50
@@ -39,6 +40,8 @@ class RingSpecies(BaseDataset):
       whether its attribute is on or off.
     - ``telling_parts`` (tuple[int]): The two values of ``part_mask`` that set
       the species apart from its neighbours.
+    - ``differing_parts`` (tuple[tuple[int]]): For each class, the values of
+      ``part_mask`` in which it differs from the species.
     - ``pair_id`` (int): Number of the scene.
     - ``repainted`` (bool): Whether the species is the neighbour's.
 
@@ -104,8 +107,10 @@ class RingSpecies(BaseDataset):
             dict(
                 picture=scene * labels.shape[1] + version,
                 gt_label=int(label),
-                telling_parts=tuple(PART_LABELS[PARTS[part]]
-                                    for part in telling_parts_of(label)),
+                telling_parts=_mask_values(telling_parts_of(label)),
+                differing_parts=tuple(
+                    _mask_values(differing_parts_of(label, other))
+                    for other in range(len(SPECIES))),
                 pair_id=scene,
                 repainted=bool(version))
             for (scene, version), label in np.ndenumerate(labels)
@@ -174,6 +179,10 @@ class RingSpecies(BaseDataset):
         if show:
             bar.file.write('\n')
         return pictures.ravel()
+
+
+def _mask_values(parts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(PART_LABELS[PARTS[part]] for part in parts)
 
 
 def _painter_version() -> str:

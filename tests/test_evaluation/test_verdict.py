@@ -1,0 +1,64 @@
+from math import nan
+
+import pytest
+
+from intr_mm.evaluation import verdict
+
+EVEN = dict(top1=98., even_top1=10., num_classes=10)
+
+
+def deletions(value, width=2.):
+    shown = dict(value=value, low=value - width, high=value + width)
+    return dict(
+        deletion=shown, random_deletion=dict(value=40., low=38., high=42.))
+
+
+# Of the 90 % above chance, 10 % are 9 and half are 45.
+@pytest.mark.parametrize('even_top1, deletion, level', [
+    (18.9, {}, 'decide'),
+    (19.1, {}, 'in part'),
+    (54.9, {}, 'in part'),
+    (55.1, {}, 'not'),
+    (4., {}, 'decide'),
+    (18.9, deletions(13.9), 'decide'),
+    (18.9, deletions(37.), 'in part'),
+    (18.9, deletions(41.), 'not'),
+    (18.9, deletions(13.9, nan), 'in part'),
+    (54.9, deletions(13.9), 'in part'),
+    (55.1, deletions(13.9), 'not'),
+    (nan, deletions(13.9), 'unknown'),
+    (None, deletions(41.), 'not'),
+    (18.9, deletions(nan), 'decide'),
+])
+def test_levels(even_top1, deletion, level):
+    figures = dict(top1=100., even_top1=even_top1, num_classes=10, **deletion)
+    assert verdict(**figures).level == level
+
+
+def test_what_guesses_decides_nothing():
+    assert verdict(top1=9., even_top1=9., num_classes=10).level == 'unknown'
+    assert verdict(top1=9., even_top1=9.).level == 'unknown'
+
+
+def test_the_sentence_holds_the_figures():
+    figures = dict(top1=98.8, even_top1=51.84, num_classes=12)
+    assert verdict(**figures).sentence == (
+        'The maps shown decide in part: with even attention in their place '
+        '51.8 of 98.8 % top-1 remain (chance 8.3).')
+    figures.update(even_top1=60., margin=31.2)
+    assert verdict(**figures, **deletions(13.9)).sentence == (
+        'The maps shown do not decide: with even attention in their place '
+        '60.0 of 98.8 % top-1 remain (chance 8.3); they account for 31 % '
+        'of the margin; deleting where they point leaves a mean score of '
+        '13.9 % where chance leaves 40.0.')
+
+
+def test_of_missing_figures_nothing_is_said():
+    plain = verdict(**EVEN)
+    assert plain.sentence.startswith('The maps shown decide: with even')
+    assert verdict(**EVEN, margin=nan, **deletions(nan)) == plain
+    assert verdict() == ('unknown',
+                         'Whether the maps shown decide is not known.')
+    assert verdict(margin=30.).sentence == (
+        'Whether the maps shown decide is not known: they account for 30 % of '
+        'the margin.')
