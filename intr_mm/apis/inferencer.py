@@ -114,8 +114,8 @@ class INTRInferencer(ImageClassificationInferencer):
             image_maps: Whether to give maps on the pixels of the image beside
                 those on the cells. Defaults to True.
             out_file: JSON file to write: for each image its path, label,
-                class, score, ``topk`` best classes, and cell maps. Defaults to
-                None.
+                class, score, ``topk`` best classes, and cell maps of attention
+                and of evidence. Defaults to None.
             topk: Number of best classes in ``out_file``. Defaults to 5.
             **kwargs: ``show``, ``wait_time`` and ``show_dir`` draw the
                 attention if ``maps`` asks for any; without, see
@@ -129,7 +129,12 @@ class INTRInferencer(ImageClassificationInferencer):
             each map summing to 1, their ``geometry`` and ``img_shape`` (the
             network's input), and ``attention`` (K, heads, H, W), float32: the
             cells' values interpolated at the pixels of the image as given, 0
-            where the pipeline cuts the image off.
+            where the pipeline cuts the image off. ``even_score`` is the
+            predicted class's score if all heads of the last layer looked
+            evenly, where the head can tell. A head that gives evidence adds
+            ``evidence_cells`` (K, heads, h, w), which sum to the classes'
+            logits before a temperature divides them, and ``found_mass`` (K, ),
+            the mean sum of a head's map.
         """
         self._check_batch_size(batch_size)
         return super().__call__(inputs, return_datasamples, batch_size,
@@ -277,6 +282,12 @@ class INTRInferencer(ImageClassificationInferencer):
                 attention_cells=cells,
                 geometry=sample.geometry,
                 img_shape=sample.img_shape)
+            if 'attention_even' in sample:
+                result['even_score'] = _even_score(sample)
+            if 'attention_evidence' in sample:
+                result.update(
+                    evidence_cells=sample.attention_evidence.numpy(),
+                    found_mass=cells.sum((-2, -1)).mean(-1))
             if image_maps:
                 result['attention'] = self._on_image(cells, sample)
         return results
@@ -320,9 +331,11 @@ class INTRInferencer(ImageClassificationInferencer):
         samples = [sample.cpu() for sample in samples]
         if self.temperature is not None:
             for sample in samples:
-                log_probs = apply_temperature(sample.pred_score,
-                                              self.temperature)
-                sample.set_pred_score(log_probs.exp().float())
+                for name in ('pred_score', 'attention_even'):
+                    if name in sample:
+                        log_probs = apply_temperature(
+                            sample.get(name), self.temperature)
+                        sample.set_field(log_probs.exp().float(), name)
         return samples
 
     def _explanation(self, results: dict, sample: DataSample,
@@ -391,7 +404,9 @@ def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
         ``path`` (None for arrays), ``label``, ``class``, ``score`` and
         ``topk``; with attention also ``attention``: ``labels``, ``classes``,
         ``cells`` (K, heads, h, w), and ``stride``, ``offset`` and
-        ``img_shape``, which place the cells on the network's input.
+        ``img_shape``, which place the cells on the network's input; and where
+        the head gives them ``evidence`` (K, heads, h, w) and ``even_score``,
+        see :meth:`INTRInferencer.__call__`.
     """
     scores = sample.pred_score
     best = scores.topk(min(topk, len(scores)))
@@ -415,4 +430,13 @@ def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
             stride=sample.geometry.stride,
             offset=sample.geometry.offset,
             img_shape=list(sample.img_shape))
+        if 'attention_evidence' in sample:
+            record['attention']['evidence'] = (
+                sample.attention_evidence.tolist())
+        if 'attention_even' in sample:
+            record['even_score'] = _even_score(sample)
     return record
+
+
+def _even_score(sample: DataSample) -> float:
+    return float(sample.attention_even[sample.pred_score.argmax()])

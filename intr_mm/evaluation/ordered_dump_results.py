@@ -23,8 +23,8 @@ class OrderedDumpResults(DumpResults):
         """Write the predictions."""
         for result in results:
             # of AttentionVisualizationHook, on the batches that it draws from
-            for key in ('drawing', 'drawing_classes'):
-                result.pop(key, None)
+            for key in ('', '_classes', '_evidence', '_even'):
+                result.pop(f'drawing{key}', None)
         indices = [result.get('sample_idx') for result in results]
         if None not in indices and len(set(indices)) == len(indices):
             results = sorted(results, key=lambda result: result['sample_idx'])

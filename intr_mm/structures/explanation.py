@@ -88,6 +88,12 @@ class Explanation:
             evidence=None if evidence is None else evidence[rows],
             even_scores=array(f'{field}_even'))
 
+    @property
+    def found_mass(self) -> np.ndarray:
+        """How much of its attention each class spends on the image, (K, ):
+        mean over the heads, in the last of the layers."""
+        return self.maps[-1].sum((-2, -1)).mean(-1)
+
     def on_pixels(self, out_shape: tuple[int, int]) -> np.ndarray:
         """The maps (..., H, W) on the pixels of a picture of the input; see
         :meth:`CellGeometry.resample`."""

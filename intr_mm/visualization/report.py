@@ -21,7 +21,9 @@ class HTMLReport:
     head and a layer, two classes side by side, and what a head looks for over
     all images of a class. As in :func:`draw_attention`, heat is attention
     relative to uniform on a logarithmic scale, and each cell is drawn where it
-    lies on the image. Browsers since 2023 show it.
+    lies on the image. Evidence, of a head that gives it, is shown in place of
+    attention. A sentence says whether the maps decide. Browsers since 2023
+    show it.
 
     Args:
         class_names: Names of all classes. Without them, indices are shown.
@@ -92,6 +94,7 @@ class HTMLReport:
         ]
         page = Template(page_part('report.html')).substitute(
             title=escape(self.title),
+            verdict=_verdict([part.meta for part in self._encoded]),
             policy=f"default-src 'none'; img-src data:; "
             f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
             style=style,
@@ -103,6 +106,26 @@ class HTMLReport:
             page,
             path,
             backend_args=dict(backend='AtomicLocalBackend') if local else None)
+
+
+def _verdict(metas: list[dict]) -> str:
+    """Whether the maps decide, as HTML; nothing where it is not known."""
+    kept = [meta['even']['kept'] for meta in metas if 'even' in meta]
+    if not kept:
+        return ''
+    if all(meta['kind'] == 'evidence' for meta in metas):
+        return ('<p>These maps add up to the scores (evidence); with even '
+                'attention nothing tells the classes apart.</p>')
+    share = 100 * sum(kept) / len(kept)
+    decides = 'decide' if share <= 20 else 'decide in part'
+    maps = 'maps shown'
+    if any(len(meta['layers']) > 1 for meta in metas):
+        maps = "last layer's maps"
+    text = (f'With even attention in place of the {maps}, {share:.0f} % of '
+            f'these {len(kept)} predictions stay: these maps ')
+    if share < 50:
+        return f'<p>{text}{decides}.</p>'
+    return f'<p class="wrong">{text}do not decide.</p>'
 
 
 def _digest(text: str) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
 from intr_mm.structures import Explanation
-from .figures import heat_colors
+from .figures import difference_colors, heat_colors
 
 _PAGE = Path(__file__).parent / 'report_page'
 # Code 0 is no attention to speak of, code q > 0 is 2 ** (_FLOOR + _STEP *
@@ -28,7 +27,9 @@ class EncodedExplanation:
         meta: What JSON can say.
         image: JPEG file.
         maps: Zlib stream of one uint8 code for each cell of the maps (L, K,
-            heads, h, w), on a logarithmic scale relative to uniform attention.
+            heads, h, w): attention on a logarithmic scale relative to uniform,
+            or evidence on a linear one, from -127 at code 1 to 127 at code
+            255, which is the layer's peak.
     """
     meta: dict
     image: bytes
@@ -48,7 +49,8 @@ class EncodedExplanation:
 def encode_explanation(explanation: Explanation,
                        image_size: int = 320,
                        quality: int = 80) -> EncodedExplanation:
-    """Compact form of an explanation for the page.
+    """Compact form of an explanation for the page: of its evidence where it
+    has such, else of its attention.
 
     Args:
         explanation: Image, scores and maps.
@@ -63,17 +65,18 @@ def encode_explanation(explanation: Explanation,
         ValueError: If a score or a map is not finite.
     """
     image, scores = explanation.image, np.asarray(explanation.scores)
-    maps = np.asarray(explanation.maps)
+    maps, layers = np.asarray(explanation.maps), explanation.layers
+    if explanation.evidence is not None:
+        maps, layers = explanation.evidence, layers[-1:]
     if not (np.isfinite(scores).all() and np.isfinite(maps).all()):
         raise ValueError(
-            f"Scores or attention maps of '{explanation.name}' are not "
-            'finite; check the weights of the model.')
+            f"Scores or maps of '{explanation.name}' are not finite; check "
+            'the weights of the model.')
     if max(image.shape[:2]) > image_size:
         image = mmcv.imrescale(
             image, (image_size, image_size), interpolation='area')
     jpeg = cv2.imencode('.jpg', image[..., ::-1],
                         [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-    ratios = maps * (maps.shape[-2] * maps.shape[-1])
     gt_label = explanation.gt_label
     meta = dict(
         name=explanation.name,
@@ -82,16 +85,25 @@ def encode_explanation(explanation: Explanation,
         confidence=_rounded(scores.max()),
         classes=[int(cls) for cls in explanation.classes],
         scores=[_rounded(scores[cls]) for cls in explanation.classes],
-        layers=[int(layer) for layer in explanation.layers],
-        peaks=[_rounded(layer.max()) for layer in ratios],
+        layers=[int(layer) for layer in layers],
         grid=list(maps.shape[-3:]),
         size=[int(length) for length in explanation.img_shape],
         stride=float(explanation.geometry.stride),
         offset=float(explanation.geometry.offset),
         width=image.shape[1],
         height=image.shape[0])
-    return EncodedExplanation(meta, jpeg,
-                              zlib.compress(_quantise(ratios).tobytes(), 9))
+    if explanation.evidence is not None:
+        codes, of_kind = _encode_evidence(maps)
+        meta['found'] = [_rounded(mass) for mass in explanation.found_mass]
+    else:
+        codes, of_kind = _encode_attention(maps)
+    meta.update(of_kind)
+    if explanation.even_scores is not None:
+        even = explanation.even_scores
+        meta['even'] = dict(
+            kept=int(even.argmax()) == meta['pred'],
+            score=_rounded(even[meta['pred']]))
+    return EncodedExplanation(meta, jpeg, zlib.compress(codes.tobytes(), 9))
 
 
 def page_settings(class_names: Sequence[str] | None, title: str) -> dict:
@@ -106,7 +118,7 @@ def page_settings(class_names: Sequence[str] | None, title: str) -> dict:
     """
     colors = dict(
         heat=heat_colors()(np.arange(256), bytes=True),
-        difference=_difference_colors()(np.arange(256), bytes=True))
+        difference=difference_colors()(np.arange(256), bytes=True))
     if class_names is not None:
         class_names = [str(name).replace('_', ' ') for name in class_names]
     return dict(
@@ -148,21 +160,29 @@ def page_part(name: str) -> str:
     return (_PAGE / name).read_text(encoding='utf-8')
 
 
-def _difference_colors() -> LinearSegmentedColormap:
-    """Blue below, orange above, and the clearer the smaller. The pale middle
-    of usual diverging maps would hide the image."""
-    # The page rounds no difference to 128.
-    share = (np.arange(256) - 128).clip(-127) / 127
-    colors = np.where(share[:, None] < 0, to_rgba('#2079ff'),
-                      to_rgba('#ff8a00'))
-    colors[:, 3] = .9 * np.abs(share)**.7
-    return LinearSegmentedColormap.from_list('difference', colors)
-
-
-def _quantise(ratios: np.ndarray) -> np.ndarray:
+def _encode_attention(maps: np.ndarray) -> tuple[np.ndarray, dict]:
+    ratios = maps * (maps.shape[-2] * maps.shape[-1])
     with np.errstate(divide='ignore'):
         codes = np.rint((np.log2(ratios) - _FLOOR) / _STEP) + 1
-    return codes.clip(0, 255).astype(np.uint8)
+    peaks = [_rounded(layer.max()) for layer in ratios]
+    return codes.clip(0, 255).astype(np.uint8), dict(
+        kind='attention', peaks=peaks)
+
+
+def _encode_evidence(evidence: np.ndarray) -> tuple[np.ndarray, dict]:
+    """Codes of (K, heads, h, w), and what the page needs: the peak of the
+    codes, the top of a scale that holds sums of heads and differences of two
+    classes too, and the exact sums over cells (K, heads)."""
+    peak = _rounded(np.abs(evidence).max())
+    codes = 128 + np.rint(127 * evidence / (peak or 1)).clip(-127, 127)
+    both = np.concatenate((evidence, evidence.sum(1, keepdims=True)), 1)
+    top = max(np.abs(both).max(), np.ptp(both, axis=0).max())
+    sums = evidence.sum((-2, -1)).tolist()
+    return codes.astype(np.uint8), dict(
+        kind='evidence',
+        peaks=[peak],
+        top=_rounded(top),
+        sums=[[_rounded(value) for value in row] for row in sums])
 
 
 def _rounded(value: float) -> float:

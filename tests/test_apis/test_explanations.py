@@ -130,7 +130,9 @@ def test_figures(inferencer, birds):
         widths[heads] = picture.shape[1]
     assert widths['mean'] < widths['all'] == widths['best4']
     other = draw_explanation(explanation, inferencer.classes, 0, 'all')
-    assert other.shape == picture.shape and (other != picture).any()
+    # only the last layer's title has the line on even attention
+    assert other.shape[0] < picture.shape[0]
+    assert other.shape[1] == picture.shape[1]
 
 
 def test_figure_of_memory(inferencer, birds):

@@ -10,7 +10,16 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from intr_mm.apis import INTRInferencer
-from ..tiny import DEMO, likeness, write_birds
+from ..tiny import (CONFIG, DEMO, likeness, save_model, tiny_cfg, tiny_model,
+                    write_birds)
+
+EVIDENCE_HEAD = dict(
+    _delete_=True,
+    type='EvidenceHead',
+    num_classes=5,
+    embed_dims=16,
+    num_heads=2,
+    null_logit=1.)
 
 
 def prepared(inferencer, paths):
@@ -129,6 +138,50 @@ def test_json(inferencer, birds, tmp_path):
     assert attention['classes'] == ['Frost Bunting']
     assert attention['img_shape'] == [96, 144]
     np.testing.assert_allclose(attention['cells'], result['attention_cells'])
+
+
+@pytest.fixture(scope='module')
+def adding(tmp_path_factory):
+    """An inferencer whose head gives evidence."""
+    cfg = Config.fromfile(CONFIG)
+    cfg.model = tiny_cfg(head=EVIDENCE_HEAD)
+    model = tiny_model(head=EVIDENCE_HEAD)
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=.7)
+    path = tmp_path_factory.mktemp('evidence') / 'evidence.pth'
+    return INTRInferencer(cfg, save_model(model, path))
+
+
+def test_evidence(adding, birds, tmp_path):
+    path = str(birds / 'bird_0.png')
+    result, = adding(path, maps='top5', out_file=tmp_path / 'x.json')
+    evidence = result['evidence_cells']
+    assert evidence.shape == result['attention_cells'].shape
+    logits = torch.tensor(evidence.sum((1, 2, 3)))
+    scores = result['pred_scores'][result['attention_classes']]
+    np.testing.assert_allclose(logits.softmax(0), scores, rtol=1e-4)
+    np.testing.assert_allclose(result['found_mass'],
+                               result['attention_cells'].sum((-2, -1)).mean(1))
+    assert (result['found_mass'] < 1).all()
+    # of five classes, among which even attention does not choose
+    assert result['even_score'] == pytest.approx(.2)
+    record, = json.loads((tmp_path / 'x.json').read_text())
+    assert record['even_score'] == result['even_score']
+    np.testing.assert_allclose(record['attention']['evidence'], evidence)
+    adding(path, maps='top2', show_dir=tmp_path)
+    assert (tmp_path / 'bird_0.png').is_file()
+
+
+def test_even_score_follows_the_temperature(checkpoint, inferencer, birds):
+    path = str(birds / 'bird_0.png')
+    warm = INTRInferencer(DEMO, checkpoint, temperature=2.5)
+    cold, = inferencer(path, maps='pred', return_datasamples=True)
+    result, = warm(path, maps='pred')
+    expected = (cold.attention_even.log() / 2.5).softmax(-1)
+    assert result['even_score'] == pytest.approx(
+        float(expected[result['pred_label']]), rel=1e-4)
+    assert 'evidence_cells' not in result
+    assert 'even_score' not in inferencer(path, maps='pred', layer=0)[0]
 
 
 def test_pictures(inferencer, birds, tmp_path):

@@ -10,17 +10,28 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
 from intr_mm.command_line import let_gloo_finish
 from intr_mm.engine import AttentionVisualizationHook
+from intr_mm.evaluation import OrderedDumpResults
 from ..tiny import tiny_cfg
 
 CHANGES = dict(
     neck=None, head__in_channels=32, head__num_classes=12, head__num_layers=2)
 MODEL = tiny_cfg(**CHANGES)
 STOCK = tiny_cfg(**CHANGES, type='ImageClassifier')
+EVIDENCE = tiny_cfg(
+    **CHANGES,
+    head=dict(
+        _delete_=True,
+        type='EvidenceHead',
+        num_classes=12,
+        in_channels=32,
+        embed_dims=16,
+        num_heads=2))
 NAMES = [f'attention_test_{i}_0.png' for i in (0, 3, 6)]
 
 
@@ -199,6 +210,20 @@ def test_draws_from_the_pass_of_the_prediction(tmp_path):
     runner.test()
     assert len(calls) == 2 * len(runner.test_dataloader)
     assert runner.model.head.test_cfg == {}
+
+
+@pytest.mark.parametrize('kind', ['attention', 'evidence'])
+def test_says_what_maps_decide_and_dumps_none(tmp_path, kind):
+    model = EVIDENCE if kind == 'evidence' else MODEL
+    runner = build(tmp_path, model=model, report=True)
+    dump = tmp_path / 'predictions.pkl'
+    runner.test_evaluator.metrics.append(OrderedDumpResults(str(dump)))
+    runner.test()
+    for item in report_items(next(tmp_path.rglob('*.html'))):
+        assert item['kind'] == kind
+        assert 0 < item['even']['score'] < 1
+    for prediction in load(dump):
+        assert not [key for key in prediction if key.startswith('drawing')]
 
 
 def test_image_without_true_class(tmp_path):

@@ -7,7 +7,8 @@ import cv2
 import pytest
 
 from intr_mm.datasets import RingSpecies
-from ..tiny import DEMO, ROOT, save_demo, write_birds
+from ..tiny import (CONFIG, DEMO, ROOT, save_demo, save_model, tiny_model,
+                    write_birds)
 
 TOOL = 'visualization/explain.py'
 
@@ -85,11 +86,31 @@ def test_images_of_a_folder(explain, tmp_path, capsys):
     assert 'Pictures of 2 images are in work_dirs/' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('against', ['rival', '4'])
+def test_against(tmp_path, run_tool, monkeypatch, against):
+    """The class is drawn too, and compared with."""
+    head = dict(type='EvidenceHead', num_classes=5, embed_dims=16, num_heads=2)
+    config = tmp_path / 'evidence.py'
+    config.write_text(f'_base_ = [{CONFIG!r}]\n'
+                      f'model = dict(head=dict(_delete_=True, **{head!r}))\n')
+    head = dict(head, _delete_=True)
+    path = save_model(tiny_model(head=head), tmp_path / 'evidence.pth')
+    write_birds(tmp_path / 'birds', (96, 96))
+    monkeypatch.chdir(tmp_path)
+    heights = []
+    for flags in ((), ('--against', against)):
+        run_tool(TOOL, config, path, '--img', tmp_path / 'birds', '--device',
+                 'cpu', '--out', tmp_path / 'out', *flags)
+        heights.append(height(tmp_path / 'out' / 'bird_0.png'))
+    assert heights[1] > 1.4 * heights[0]
+
+
 @pytest.mark.parametrize('flags, message', [
     (('--class', 'Frost Buntin'), 'the closest names are Frost Bunting'),
     (('--img', 'gone.jpg'), "'gone.jpg' is neither an image nor a folder"),
     (('--layer', -1, 2), '--layer 2 is not there: the decoder has the layers '
      '0 to 1'),
+    (('--against', 'rival'), "the model's INTRHead does not give"),
 ])
 def test_mistakes_end_in_one_sentence(explain, flags, message):
     with pytest.raises(SystemExit) as end:

@@ -12,12 +12,13 @@ from base64 import b64decode
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
 from ..browser import console_errors, needs_browser, open_browser
-from ..tiny import CONFIG, ROOT, save_model, tiny_model
+from ..tiny import CONFIG, ROOT, save_model, tiny_cfg, tiny_model
 
 HOSTILE = '</script><img src=x onerror="window.hacked=1">'
 
@@ -80,6 +81,18 @@ def test_explains_a_photo(ask, server):
     expected, = server.inferencer.explain(image)
     assert answer['all'] == pytest.approx(expected.scores.tolist(), rel=1e-3)
     assert sum(answer['all']) == pytest.approx(1, abs=1e-3)
+
+
+def test_explains_by_evidence(tmp_path):
+    head = dict(type='EvidenceHead', num_classes=3, embed_dims=16, num_heads=2)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model = tiny_cfg(head=dict(head, _delete_=True))
+    model = tiny_model(head=dict(head, _delete_=True))
+    inferencer = INTRInferencer(cfg, save_model(model, tmp_path / 'tiny.pth'))
+    with ExplanationServer(inferencer, port=0) as server:
+        answer = server.explain(photo(), [])
+    assert answer['kind'] == 'evidence' and len(answer['found']) == 3
+    assert answer['even']['score'] == pytest.approx(1 / 3, rel=1e-4)
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'BMP'])

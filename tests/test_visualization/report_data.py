@@ -30,15 +30,31 @@ def explain(index, label, pred, confidence, heads=3, layers=2, grid=(5, 7)):
         gt_label=label)
 
 
+def explain_evidence(index, label, pred, confidence):
+    """One layer's maps that are less than 1, and evidence of both signs."""
+    explanation = explain(index, label, pred, confidence, layers=1)
+    rng = np.random.default_rng(index)
+    explanation.maps = explanation.maps * np.float32(.6)
+    sign = rng.choice([-3., 5.], explanation.maps[0].shape)
+    explanation.evidence = (explanation.maps[0] * sign).astype(np.float32)
+    explanation.even_scores = np.full(len(NAMES), 1 / len(NAMES))
+    return explanation
+
+
 EXPLANATIONS = [
     explain(i, *labels, confidence)
     for i, (labels, confidence) in enumerate(zip(LABELS, CONFIDENCES))
 ]
 
+EVIDENCE = [
+    explain_evidence(i, *labels, confidence)
+    for i, (labels, confidence) in enumerate(zip(LABELS, CONFIDENCES))
+]
 
-def birds() -> HTMLReport:
+
+def birds(explanations=EXPLANATIONS) -> HTMLReport:
     """A report of all of them."""
     report = HTMLReport(NAMES, title=f'Birds {HOSTILE}')
-    for explanation in EXPLANATIONS:
+    for explanation in explanations:
         report.add(explanation)
     return report

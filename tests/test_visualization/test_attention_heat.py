@@ -88,8 +88,8 @@ class BrightestCell(BaseExplainingHead):
 
     def decode(self, memory, padding_mask=None, layers=()):
         logits = torch.arange(9.).expand(len(memory), -1)
-        return Decoded(logits, memory, padding_mask, logits[..., None],
-                       logits.long(), dict.fromkeys(layers))
+        return Decoded(logits, memory, padding_mask, logits.long(),
+                       dict.fromkeys(layers))
 
     def maps(self, decoded, classes=None, layer=-1):
         light = decoded.memory.mean(1, keepdim=True)[:, None]

@@ -1,12 +1,15 @@
 """What a report's file holds."""
 import os
 import re
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from intr_mm.visualization import HTMLReport
-from .report_data import EXPLANATIONS, HOSTILE, NAMES, birds, explain
+from intr_mm.visualization.report_encoding import encode_explanation
+from .report_data import EVIDENCE, EXPLANATIONS, HOSTILE, NAMES, birds, explain
 
 
 def test_one_file_that_asks_for_nothing(tmp_path):
@@ -62,3 +65,52 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="'photo_0.jpg' are not finite"):
         report.add(broken)
     assert len(report) == 0
+
+
+def test_evidence_within_half_a_code():
+    encoded = encode_explanation(EVIDENCE[0])
+    meta, evidence = encoded.meta, EVIDENCE[0].evidence
+    assert meta['kind'] == 'evidence' and meta['layers'] == [0]
+    codes = np.frombuffer(zlib.decompress(encoded.maps), np.uint8)
+    found = (codes.reshape(evidence.shape) - 128.) / 127 * meta['peaks'][0]
+    np.testing.assert_allclose(
+        found, evidence, rtol=0, atol=1.001 * meta['peaks'][0] / 254)
+    assert meta['peaks'][0] == pytest.approx(np.abs(evidence).max(), rel=1e-4)
+    np.testing.assert_allclose(meta['sums'], evidence.sum((-2, -1)), rtol=1e-4)
+    np.testing.assert_allclose(meta['found'], .6, rtol=1e-4)
+    # the scale holds every map, sum and difference
+    sums = evidence.sum(1)
+    assert meta['top'] == pytest.approx(
+        max(np.abs(sums).max(),
+            np.ptp(sums, axis=0).max()), rel=1e-4)
+
+
+def test_no_evidence_at_all():
+    """A head that finds nothing is drawn clear."""
+    nothing = replace(EVIDENCE[0], evidence=0 * EVIDENCE[0].evidence)
+    encoded = encode_explanation(nothing)
+    assert set(zlib.decompress(encoded.maps)) == {128}
+
+
+@pytest.mark.parametrize('kept, sentence', [
+    (2, '20 % of these 10 predictions stay: these maps decide.'),
+    (4, '40 % of these 10 predictions stay: these maps decide in part.'),
+    (5, '50 % of these 10 predictions stay: these maps do not decide.'),
+])
+def test_says_whether_maps_decide(tmp_path, kept, sentence):
+    report = HTMLReport()
+    for i in range(10):
+        even = np.eye(len(NAMES))[0 if i < kept else 3]
+        report.add(replace(EXPLANATIONS[0], layers=[1], even_scores=even))
+    report.write(tmp_path / 'report.html')
+    html = (tmp_path / 'report.html').read_text()
+    assert f'in place of the maps shown, {sentence}</p>' in html
+    assert ('<p class="wrong">' in html) == ('not' in sentence)
+
+
+def test_says_nothing_of_what_is_not_known(tmp_path):
+    birds().write(tmp_path / 'old.html')
+    assert 'even attention, ' not in (tmp_path / 'old.html').read_text()
+    birds(EVIDENCE).write(tmp_path / 'evidence.html')
+    assert ('These maps add up to the scores (evidence)'
+            in (tmp_path / 'evidence.html').read_text())

@@ -7,7 +7,7 @@ import pytest
 
 from intr_mm.visualization import HTMLReport
 from ..browser import console_errors, needs_browser, open_browser
-from .report_data import EXPLANATIONS, HOSTILE, birds
+from .report_data import EVIDENCE, EXPLANATIONS, HOSTILE, birds
 
 
 @pytest.fixture(scope='module')
@@ -15,6 +15,14 @@ def page(tmp_path_factory):
     """Address of a report of seven images."""
     path = tmp_path_factory.mktemp('report') / 'report.html'
     birds().write(path)
+    return path.as_uri()
+
+
+@pytest.fixture(scope='module')
+def evidence_page(tmp_path_factory):
+    """Address of the same report with evidence."""
+    path = tmp_path_factory.mktemp('report') / 'evidence.html'
+    birds(EVIDENCE).write(path)
     return path.as_uri()
 
 
@@ -28,7 +36,7 @@ def driver():
 def visit(driver, page):
     """Opens a link of the report; in the end nothing may have gone wrong."""
 
-    def open_link(link=''):
+    def open_link(link='', page=page):
         driver.get('about:blank')
         driver.get(f'{page}{link}')
         return driver
@@ -236,6 +244,51 @@ def test_what_a_head_looks_for(visit):
     wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
     visit('#class=5')
     assert 'No image' in text(driver, '#class-page')[0]
+
+
+@needs_browser
+def test_evidence_and_margin(visit, evidence_page):
+    """Signed maps, whose difference is the margin; sums stand beside them."""
+    driver = visit('#image=3&class=0&versus=1', evidence_page)
+    one, other, margin = (pixels(driver, i) for i in range(3))
+    evidence = EVIDENCE[3].evidence.sum(1)
+
+    def signed(value):
+        return f'{value:+.2f}'.replace('-', '−')
+
+    sums = evidence.sum((-2, -1))
+    assert text(driver, 'figcaption') == [
+        f'red ruff: evidence {signed(sums[0])}',
+        f'blue bill: evidence {signed(sums[1])}',
+        f'why red ruff and not blue bill: {signed(sums[0] - sums[1])}'
+    ]
+    assert 'These maps add up' in text(driver, 'header p')[0]
+    assert text(driver, '.even') == [
+        'These maps add up to the score; with even attention: 16.7 %'
+    ]
+    assert text(driver, '.class small') == ['found 0.60'] * 3
+    assert '0' in text(driver, '.ticks')[0] and '×' not in text(
+        driver, '.bars')[0]
+    # colours are linear, of one scale: the difference of two is their margin
+    height, width = margin.shape[:2]
+    top = max(np.abs(evidence).max(), np.ptp(evidence, axis=0).max())
+
+    def values(picture):
+        strength = (picture[..., 3] / 255 / .9)**(1 / .7)
+        return np.where(picture[..., 0] > 200, 1, -1) * strength
+
+    expected = EVIDENCE[3].geometry.resample(evidence, EVIDENCE[3].img_shape,
+                                             (height, width)) / top
+    for picture, wanted in ((one, expected[0]), (other, expected[1]),
+                            (margin, expected[0] - expected[1])):
+        assert np.abs(values(picture) - wanted).max() < .03
+    find(driver, '.heads button')[2].click()
+    of_head = EVIDENCE[3].evidence[:2, 1].sum((-2, -1))
+    assert text(driver,
+                'figcaption')[2].endswith(signed(of_head[0] - of_head[1]))
+    visit('#class=0&of=any', evidence_page)
+    wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
+    assert text(driver, '.choice button')[0] == 'evidence'
 
 
 @needs_browser

@@ -55,7 +55,15 @@ def parse_args() -> argparse.Namespace:
         default='all',
         help='all heads and their mean (default), the mean alone, or the four '
         'heads whose attention has the lowest entropy on this image for this '
-        'class, the most peaked first, and the mean of all')
+        'class, the most peaked first, and the mean of all; of evidence, the '
+        'four with most, and the sum of all')
+    parser.add_argument(
+        '--against',
+        metavar='CLASS|rival',
+        help='for a head that gives evidence (EvidenceHead): a class that is '
+        'also drawn and that every other is compared with, or rival, the best '
+        'other class of each (default: the first class drawn is compared '
+        'with each)')
     parser.add_argument(
         '--memory',
         action='store_true',
@@ -135,7 +143,8 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
             images: Sequence, fetch: Callable) -> Iterator[Explanation]:
     """Explain the images, of which a batch is in memory at a time."""
     first = ['gt'] if args.img is None else [args.cls]
-    classes = [c for c in (*first, *args.classes) if c is not None]
+    last = 'top2' if args.against == 'rival' else args.against
+    classes = [c for c in (*first, *args.classes, last) if c is not None]
     for start in range(0, len(images), args.batch_size):
         batch = images[start:start + args.batch_size]
         yield from inferencer.explain([fetch(image) for image in batch],
@@ -146,12 +155,17 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
 
 
 def draw(args: argparse.Namespace, explanation: Explanation,
-         names: Sequence[str] | None, out: Path) -> None:
+         inferencer: INTRInferencer, out: Path) -> None:
     """Write the pictures of one image."""
+    names, against = inferencer.classes, args.against
+    if against not in (None, 'rival'):
+        against = inferencer.class_names.index(against)
     for place, layer in enumerate(explanation.layers):
         suffix = f'_layer{layer}' if len(args.layer) > 1 else ''
         pictures = {
-            suffix: draw_explanation(explanation, names, place, args.heads)
+            suffix:
+            draw_explanation(
+                explanation, names, place, args.heads, against=against)
         }
         if args.memory:
             pictures[f'{suffix}_memory'] = draw_memory(explanation, names,
@@ -171,6 +185,10 @@ def run(args: argparse.Namespace) -> None:
         if not -depth <= layer < depth:
             raise SystemExit(f'--layer {layer} is not there: the decoder has '
                              f'the layers 0 to {depth - 1}.')
+    if args.against is not None and not inferencer.model.head.gives_evidence:
+        raise SystemExit("--against compares evidence, which the model's "
+                         f'{type(inferencer.model.head).__name__} does not '
+                         'give: leave it out, or train an EvidenceHead.')
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     report = None
@@ -183,7 +201,7 @@ def run(args: argparse.Namespace) -> None:
             track(explanations, 'Explaining', total=len(images)), stems):
         explanation.name = stem
         if args.out is not None or report is None:
-            draw(args, explanation, inferencer.classes, out)
+            draw(args, explanation, inferencer, out)
         if report is not None:
             report.add(explanation)
     if args.out is not None or report is None:

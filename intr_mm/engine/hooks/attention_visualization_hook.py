@@ -229,7 +229,7 @@ def _ask_maps(head: BaseExplainingHead, classes: Sequence[str | int],
               layer: int) -> Iterator[None]:
     """Let predictions carry the maps to draw, beside what ``test_cfg`` asks
     for."""
-    head.test_cfg[_FIELD] = dict(classes=classes, layer=(layer, ))
+    head.test_cfg[_FIELD] = dict(classes=classes, layer=(layer, ), even=True)
     try:
         yield
     finally:

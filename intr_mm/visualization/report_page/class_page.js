@@ -2,8 +2,8 @@
 
 /* What a head looks for: the same class and head in many images. */
 const ClassPage = (() => {
-  const {h, className, percent, layerName, headName, stack, sampled, bar,
-         select} = Viewer;
+  const {h, className, percent, layerName, headName, stack, sampled,
+         mainBar, select} = Viewer;
   const WIDTH = 200;
 
   const groups = {
@@ -48,14 +48,13 @@ const ClassPage = (() => {
     const usable = shown.filter((item) => item.layers.includes(state.layer) &&
       (state.head === null || state.head < item.grid[0]));
     // one scale, so that images can be compared
-    const peak = Math.max(10, ...usable.map(
-      (item) => item.peaks[item.layers.indexOf(state.layer)]));
+    const scale = Heat.scale(usable, state.layer);
 
     const observer = Gallery.watch(async (element) => {
       const item = items[Number(element.dataset.index)];
       const [picture, canvas] = stack(item, WIDTH);
       element.prepend(picture);
-      Heat.paint(canvas, peak, 1, sampled(
+      Heat.paint(canvas, scale, 1, sampled(
         item, await item.maps(), canvas, item.layers.indexOf(state.layer),
         item.classes.indexOf(cls), state.head));
     });
@@ -74,7 +73,7 @@ const ClassPage = (() => {
     });
     const buttons = [null, ...Array(heads).keys()].map((head) => h('button', {
       type: 'button', 'aria-pressed': head === state.head,
-      onclick: () => onChange({...state, head})}, headName(head)));
+      onclick: () => onChange({...state, head})}, headName(head, shown[0])));
     container.replaceChildren(heading, h('div', {className: 'filters'},
       pick,
       select('group', 'Images', filled.map(
@@ -86,7 +85,7 @@ const ClassPage = (() => {
       h('div', {className: 'choice', role: 'group', 'aria-label': 'head'},
         ...buttons),
       h('output', {}, `${usable.length} images, best score first`)),
-      bar('heat', peak, 'attention / uniform'),
+      mainBar(scale),
       h('div', {className: 'grid'}, ...cards));
     return heading;
   }

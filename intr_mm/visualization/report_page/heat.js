@@ -1,6 +1,6 @@
 'use strict';
 
-/* Decodes, samples and paints attention maps. It touches no page element but
+/* Decodes, samples and paints maps of attention or evidence. It touches no page element but
  * the canvas it paints, so that its numbers can be checked on their own. */
 const Heat = (() => {
   const {floor, step, colors} = JSON.parse(
@@ -23,18 +23,24 @@ const Heat = (() => {
     return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
-  /* One map, or the mean of the heads where `head` is null, in multiples of
-   * uniform attention. `layer` and `place` count the item's own lists. */
+  const isEvidence = (item) => item.kind === 'evidence';
+
+  /* One map, in multiples of uniform attention, or of evidence. Where `head`
+   * is null, the mean of the heads, or the sum of their evidence. `layer` and
+   * `place` count the item's own lists. */
   function take(item, codes, layer, place, head) {
     const [heads, h, w] = item.grid;
     const cells = h * w;
     const values = new Float64Array(cells);
     const first = (layer * item.classes.length + place) * heads;
     const chosen = head === null ? [...Array(heads).keys()] : [head];
+    const decode = isEvidence(item) ?
+      (code) => (code - 128) / 127 * item.peaks[layer] :
+      (code) => ratios[code] / chosen.length;
     for (const index of chosen) {
       const start = (first + index) * cells;
       for (let i = 0; i < cells; i++) {
-        values[i] += ratios[codes[start + i]] / chosen.length;
+        values[i] += decode(codes[start + i]);
       }
     }
     return values;
@@ -78,21 +84,39 @@ const Heat = (() => {
     return heat;
   }
 
-  /* Place on the logarithmic scale: 0 at uniform and below, 1 at the peak. */
-  function level(ratio, peak) {
-    return ratio > 1 ? Math.min(Math.log(ratio) / Math.log(peak), 1) : 0;
+  /* The common scale of a layer of some items of one kind: `signed` and
+   * linear for evidence, else logarithmic. */
+  function scale(items, layer) {
+    const signed = items.some(isEvidence);
+    const tops = items.map((item) => signed ?
+      item.top : item.peaks[item.layers.indexOf(layer)]);
+    return {signed, top: Math.max(signed ? 1e-9 : 10, ...tops)};
   }
 
-  /* Paint heat over an image; `less`, if given, is taken from `more`, both on
-   * the scale, so that 1 is `peak` times the attention and -1 the reverse. */
-  function paint(canvas, peak, opacity, more, less) {
-    const lut = less ? luts.difference : luts.heat;
+  /* Place on the scale: 1 at its top, 0 at uniform attention and below; -1 to
+   * 1 for evidence. */
+  function level(value, {signed, top}) {
+    if (signed) {
+      return Math.max(-1, Math.min(value / top, 1));
+    }
+    return value > 1 ? Math.min(Math.log(value) / Math.log(top), 1) : 0;
+  }
+
+  /* Paint heat over an image; `less`, if given, is taken from `more`: evidence
+   * itself, attention on the scale, so that 1 is the top times the attention
+   * and -1 the reverse. */
+  function paint(canvas, scale, opacity, more, less) {
+    const {signed} = scale;
+    const lut = less || signed ? luts.difference : luts.heat;
     const context = canvas.getContext('2d');
     const picture = context.createImageData(canvas.width, canvas.height);
     for (let i = 0; i < more.length; i++) {
-      let place = level(more[i], peak);
-      if (less) {
-        place = (place - level(less[i], peak) + 1) / 2;
+      let place = level(less && signed ? more[i] - less[i] : more[i], scale);
+      if (less && !signed) {
+        place -= level(less[i], scale);
+      }
+      if (less || signed) {
+        place = (place + 1) / 2;
       }
       const color = Math.round(place * 255) * 4;
       picture.data.set(lut.subarray(color, color + 3), i * 4);
@@ -111,5 +135,5 @@ const Heat = (() => {
     context.putImageData(picture, 0, 0);
   }
 
-  return {inflate, take, sample, level, paint, paintBar};
+  return {inflate, isEvidence, take, sample, scale, level, paint, paintBar};
 })();

@@ -26,13 +26,16 @@ const Viewer = (() => {
 
   const percent = (score) => `${(100 * score).toFixed(1)} %`;
   const layerName = (index) => `layer ${index + 1}`;
-  const headName = (head) => head === null ? 'mean' : `head ${head + 1}`;
+  const headName = (head, item) => head !== null ? `head ${head + 1}` :
+    Heat.isEvidence(item) ? 'evidence' : 'mean';
+  const signed = (value) => `${value < 0 ? '−' : '+'}` +
+    Math.abs(value).toFixed(2);
 
   /* Image with a canvas for its heat on top, `width` pixels fine. */
   function stack(item, width) {
     const canvas = h('canvas', {
       width, height: Math.max(1, Math.round(width * item.height / item.width)),
-      role: 'img', 'aria-label': 'attention'});
+      role: 'img', 'aria-label': item.kind});
     const image = h('img', {alt: item.name || 'image', width: item.width,
                             height: item.height});
     item.image().then((source) => { image.src = source; });
@@ -44,38 +47,64 @@ const Viewer = (() => {
                        canvas.width, canvas.height);
   }
 
-  /* Largest attention of a layer, the top of the common colour scale. */
-  const peak = (item, layer) => Math.max(10, item.peaks[layer]);
-
-  /* Ticks 1, 2, 5, 10, ... at their places on the scale; both signs if it
-   * is a difference. */
-  function bar(name, top, label) {
-    const canvas = h('canvas', {'aria-hidden': 'true'});
-    Heat.paintBar(canvas, name);
-    const ticks = h('div', {className: 'ticks', 'aria-hidden': 'true'});
-    const add = (ratio, place) => {
-      const tick = h('span', {}, `${ratio}×`);
-      tick.style.left = `${100 * place}%`;
-      ticks.append(tick);
-    };
-    for (let power = 1; power <= top; power *= 10) {
+  /* Values and places of ticks: 1, 2, 5, 10, ... of attention, both signs if
+   * it is a difference; even steps of evidence. */
+  function ticksOf(name, scale) {
+    const places = [];
+    if (scale.signed) {
+      const power = 10 ** Math.floor(Math.log10(scale.top));
+      const step = [.5, 1, 2, 5].find((part) => part >= scale.top / power / 4);
+      for (let i = 1; i * step * power <= scale.top; i++) {
+        const value = Number((i * step * power).toPrecision(3));
+        const place = value / scale.top / 2;
+        places.push([value, .5 + place], [`−${value}`, .5 - place]);
+      }
+      return [[0, .5], ...places];
+    }
+    for (let power = 1; power <= scale.top; power *= 10) {
       for (const ratio of [power, 2 * power, 5 * power]) {
-        const place = Heat.level(ratio, top);
-        if (ratio > top || (name === 'difference' && ratio !== power)) {
+        const place = Heat.level(ratio, scale);
+        if (ratio > scale.top || (name === 'difference' && ratio !== power)) {
           continue;
         }
         if (name === 'heat') {
-          add(ratio, place);
+          places.push([`${ratio}×`, place]);
         } else {
-          add(ratio, (1 + place) / 2);
+          places.push([`${ratio}×`, (1 + place) / 2]);
           if (ratio > 1) {
-            add(ratio, (1 - place) / 2);
+            places.push([`${ratio}×`, (1 - place) / 2]);
           }
         }
       }
     }
+    return places;
+  }
+
+  function bar(name, scale, label) {
+    const canvas = h('canvas', {'aria-hidden': 'true'});
+    Heat.paintBar(canvas, name);
+    const ticks = h('div', {className: 'ticks', 'aria-hidden': 'true'},
+      ...ticksOf(name, scale).map(([value, place]) => {
+        const tick = h('span', {}, String(value));
+        tick.style.left = `${100 * place}%`;
+        return tick;
+      }));
     return h('div', {className: `bar ${name}`}, canvas, ticks,
              h('p', {}, label));
+  }
+
+  /* The bar of single maps. */
+  const mainBar = (scale) => scale.signed ?
+    bar('difference', scale, '← against | evidence per cell (nats) | for →') :
+    bar('heat', scale, 'attention / uniform');
+
+  /* What the maps of the last layer decide, in words. */
+  function evenText(item) {
+    const score = percent(item.even.score);
+    return Heat.isEvidence(item) ?
+      `These maps add up to the score; with even attention: ${score}` :
+      "With even attention in place of the last layer's maps: " +
+      `${className(item.pred)} ${score}`;
   }
 
   /* Fill what a link left open, and mend what this item does not have. */
@@ -114,6 +143,18 @@ const Viewer = (() => {
     const controls = h('div', {className: 'controls'});
     const layer = () => item.layers.indexOf(state.layer);
     const place = (cls) => item.classes.indexOf(cls);
+    const scale = () => Heat.scale([item], state.layer);
+
+    /* Evidence of a class in all cells, which is its part of the logit. */
+    function sum(cls) {
+      const sums = item.sums[place(cls)];
+      return state.head === null ?
+        sums.reduce((total, part) => total + part) : sums[state.head];
+    }
+
+    const caption = (cls) => `${className(cls)}: ` +
+      headName(state.head, item) +
+      (Heat.isEvidence(item) ? ` ${signed(sum(cls))}` : '');
 
     function choose(change) {
       state = complete(item, {...state, ...change});
@@ -129,9 +170,8 @@ const Viewer = (() => {
       const heat = shown.filter((cls) => cls !== 'difference').map(
         (cls) => sampled(item, codes, canvases[0], layer(), place(cls),
                          state.head));
-      const top = peak(item, layer());
       shown.forEach((cls, i) => Heat.paint(
-        canvases[i], top, state.opacity,
+        canvases[i], scale(), state.opacity,
         ...(cls === 'difference' ? heat : [heat[i]])));
     }
 
@@ -139,24 +179,25 @@ const Viewer = (() => {
       const all = [null, ...Array(item.grid[0]).keys()];
       heads.replaceChildren(...all.map((head) => {
         const [picture, canvas] = stack(item, 96);
-        Heat.paint(canvas, peak(item, layer()), 1, sampled(
+        Heat.paint(canvas, scale(), 1, sampled(
           item, codes, canvas, layer(), place(state.cls), head));
         return h('button', {
           type: 'button', 'aria-pressed': head === state.head,
-          onclick: () => choose({head})}, picture, headName(head));
+          onclick: () => choose({head})}, picture, headName(head, item));
       }));
     }
 
     function draw() {
       const a = className(state.cls);
-      const captions = [`${a}: ${headName(state.head)}`];
-      const top = peak(item, layer());
-      bars.replaceChildren(bar('heat', top, 'attention / uniform'));
+      const captions = [caption(state.cls)];
+      bars.replaceChildren(mainBar(scale()));
       if (state.versus !== null) {
         const b = className(state.versus);
-        captions.push(`${b}: ${headName(state.head)}`, 'difference');
+        captions.push(caption(state.versus), Heat.isEvidence(item) ?
+          `why ${a} and not ${b}: ` +
+          signed(sum(state.cls) - sum(state.versus)) : 'difference');
         bars.append(bar(
-          'difference', top, `← more for ${b} | more for ${a} →`));
+          'difference', scale(), `← more for ${b} | more for ${a} →`));
       }
       panels.replaceChildren(...captions.map((caption) => {
         const [picture] = stack(item, Math.max(item.width, 320));
@@ -176,6 +217,8 @@ const Viewer = (() => {
 
     const tags = (cls) => [[item.gt, 'true'], [item.pred, 'predicted']]
       .filter(([index]) => index === cls).map(([, tag]) => ` (${tag})`);
+    const found = (i) => item.found ?
+      [h('small', {}, `found ${item.found[i].toFixed(2)}`)] : [];
     const radios = item.classes.map((cls, i) => {
       const radio = h('input', {
         type: 'radio', name: 'class', value: cls,
@@ -183,7 +226,7 @@ const Viewer = (() => {
       const meter = h('meter', {min: 0, max: 1, value: item.scores[i],
                                 'aria-hidden': 'true'});
       return h('label', {className: 'class'}, radio, h('span', {},
-        className(cls), ...tags(cls)), meter,
+        className(cls), ...tags(cls), ...found(i)), meter,
         h('span', {}, percent(item.scores[i])));
     });
     const slider = h('input', {
@@ -206,10 +249,12 @@ const Viewer = (() => {
       h('p', {className: 'field'}, h('label', {htmlFor: 'opacity'},
         'Opacity'), slider));
     container.replaceChildren(h('div', {className: 'viewer'},
-      controls, h('div', {className: 'pictures'}, panels, bars, heads)));
+      controls, h('div', {className: 'pictures'}, panels, bars,
+        ...item.even ? [h('p', {className: 'even'}, evenText(item))] : [],
+        heads)));
     draw();
   }
 
-  return {h, className, percent, layerName, headName, stack, sampled, bar,
-          select, complete, show};
+  return {h, className, percent, layerName, headName, stack, sampled,
+          mainBar, select, complete, show};
 })();
