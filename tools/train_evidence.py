@@ -3,7 +3,7 @@
 
 Backbone, neck and head of the model stay as they are. The new head learns the
 model's predictions, and its maps add up to its own scores exactly. How often
-the two predict the same is reported as `agreement`.
+the two predict the same is reported as `teacher/agreement`.
 """
 import argparse
 import os.path as osp
@@ -93,10 +93,8 @@ def load_config(args: argparse.Namespace) -> Config:
         clip_grad=dict(max_norm=1.0))
     cfg.param_scheduler = [
         dict(
-            type='OneCycleLR',
-            eta_max=args.lr,
-            total_steps=args.max_epochs,
-            pct_start=.1,
+            type='CosineAnnealingLR',
+            T_max=args.max_epochs,
             convert_to_iter_based=True)
     ]
     cfg.train_cfg = dict(by_epoch=True, max_epochs=args.max_epochs)

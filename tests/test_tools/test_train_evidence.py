@@ -43,7 +43,7 @@ def test_explains_an_intr(train, tmp_path):
     for name, value in model.state_dict().items():
         name = name.replace('head.', 'head.auxiliary.')
         assert torch.equal(weights[name], value), name
-    assert 0 <= figures(tmp_path)['agreement/top1'] <= 100
+    assert 0 <= figures(tmp_path)['teacher/agreement'] <= 100
     cfg = Config.fromfile(tmp_path / 'out' / 'tiny_intr.py')
     assert cfg.model.head.auxiliary.type == 'INTRHead'
 
