@@ -55,7 +55,7 @@ def evidence_model(model: ConfigDict) -> ConfigDict:
     """
     head, neck = model.head, model.get('neck')
     new = dict(
-        type='EvidenceHead',
+        type='EvidenceReader',
         num_classes=head.num_classes,
         auxiliary=head,
         distill=True)

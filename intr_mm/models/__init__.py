@@ -4,11 +4,12 @@ from .classifier import INTRClassifier
 from .data_preprocessor import INTRDataPreprocessor
 from .encoder import INTREncoder
 from .evidence_head import EvidenceHead
+from .evidence_reader import EvidenceReader
 from .explain import explain_batch, prepare_images
 from .head import INTRHead
 
 __all__ = [
-    'BaseExplainingHead', 'Decoded', 'EvidenceHead', 'INTRClassifier',
-    'INTRDataPreprocessor', 'INTREncoder', 'INTRHead', 'TinyResNet',
-    'TorchvisionResNet', 'explain_batch', 'prepare_images'
+    'BaseExplainingHead', 'Decoded', 'EvidenceHead', 'EvidenceReader',
+    'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder', 'INTRHead',
+    'TinyResNet', 'TorchvisionResNet', 'explain_batch', 'prepare_images'
 ]

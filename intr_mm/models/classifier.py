@@ -91,8 +91,7 @@ class INTRClassifier(ImageClassifier):
             foreign.log()
             state_dict.clear()
             state_dict.update(foreign.state_dict)
-        if (not prefix and isinstance(self.head, EvidenceHead)
-                and self.head.distill):
+        if not prefix and getattr(self.head, 'distill', False):
             self.head.take_teacher(state_dict, self)
 
     def forward(self,

@@ -53,19 +53,11 @@ class EvidenceHead(BaseExplainingHead):
         null_logit: Initial logit of the null cell.
         reader_channels: Hidden width of a perceptron that each token passes
             first. None leaves it out.
-        mass_weight: Weight of the mean found mass in the loss, which keeps
-            maps small.
+        mass_weight: Weight of the true class's mean found mass in the loss,
+            which keeps its maps small.
         queries_per_class: Number of queries ``k`` of each class, in the rows
             ``c * k`` to ``c * k + k - 1`` of ``query_embed``; the best of them
             decides.
-        auxiliary: Config of another head that is trained on the same features
-            and shapes them. This one then reads them and passes no gradient
-            on: else evidence moves to cells where it should not be.
-        auxiliary_neck: Config of a neck before ``auxiliary``, as pooling.
-        distill: Whether ``auxiliary`` is a trained head that stays as it is
-            and whose predictions this one learns instead of the labels. A
-            checkpoint of the model that it comes from is loaded into it.
-            Predictions carry its label as ``teacher_label``.
         loss: Config of the classification loss.
         **kwargs: ``test_cfg`` of :class:`BaseExplainingHead`, and ``topk``,
             ``cal_acc`` and ``init_cfg`` of :class:`mmpretrain.models.ClsHead`.
@@ -85,9 +77,6 @@ class EvidenceHead(BaseExplainingHead):
                  reader_channels: int | None = None,
                  mass_weight: float = 0.,
                  queries_per_class: int = 1,
-                 auxiliary: dict | None = None,
-                 auxiliary_neck: dict | None = None,
-                 distill: bool = False,
                  loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
@@ -112,9 +101,6 @@ class EvidenceHead(BaseExplainingHead):
         if values == 'paired' and num_heads % 2:
             raise ValueError("EvidenceHead needs an even num_heads for values="
                              f"'paired', got {num_heads}.")
-        if distill and auxiliary is None:
-            raise ValueError('EvidenceHead needs the head to learn from for '
-                             'distill=True: give its config as auxiliary.')
         self.num_classes = num_classes
         self.num_heads = num_heads
         self.queries_per_class = queries_per_class
@@ -122,7 +108,6 @@ class EvidenceHead(BaseExplainingHead):
         self.in_channels = in_channels
         self.gain = gain
         self.mass_weight = mass_weight
-        self.distill = distill
         self.input_proj = None
         if in_channels is not None:
             self.input_proj = nn.Conv2d(in_channels, embed_dims, 1)
@@ -147,25 +132,11 @@ class EvidenceHead(BaseExplainingHead):
             if values == 'paired':
                 sign[num_heads // 2:] = -1
             self.register_buffer('sign', sign, persistent=False)
-        self.auxiliary = auxiliary and MODELS.build(auxiliary)
-        self.auxiliary_neck = auxiliary_neck and MODELS.build(auxiliary_neck)
-        if distill:
-            self.auxiliary.requires_grad_(False)
-        self._teacher_is_loaded = False
-
-    def train(self, mode: bool = True) -> 'EvidenceHead':
-        """Set the mode; a head to learn from stays in eval mode."""
-        super().train(mode)
-        if self.distill:
-            self.auxiliary.eval()
-        return self
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """See :class:`BaseExplainingHead`."""
         channels = self.in_channels or self.embed_dims
-        x = last_feature_map(feats, channels, 'EvidenceHead')
-        if self.training and self.auxiliary is not None:
-            x = x.detach()
+        x = last_feature_map(feats, channels, type(self).__name__)
         return x if self.input_proj is None else self.input_proj(x)
 
     def decode(
@@ -309,83 +280,29 @@ class EvidenceHead(BaseExplainingHead):
              data_samples: list[DataSample],
              padding_mask: Tensor | None = None,
              **kwargs) -> dict[str, Tensor]:
-        """Losses of the classification, of the found mass and of the
-        auxiliary head."""
+        """Losses of the classification and of the found mass."""
         decoded, mass = self._decode(self.pre_logits(feats), padding_mask)
-        if self.distill:
-            if not self._teacher_is_loaded:
-                raise RuntimeError(
-                    'EvidenceHead learns from a trained model, but none was '
-                    'loaded: set load_from=CHECKPOINT.')
-            with torch.no_grad():
-                teacher = self._ask_auxiliary(feats, padding_mask)
-            losses = dict(
-                loss=F.cross_entropy(decoded.logits, teacher.softmax(-1)))
-        else:
-            losses = self._get_loss(decoded.logits, data_samples, **kwargs)
+        losses = self._get_loss(decoded.logits, data_samples, **kwargs)
         if self.mass_weight:
-            losses['loss_mass'] = self.mass_weight * mass.mean()
-        if self.auxiliary is not None and not self.distill:
-            feats, sizes = self._auxiliary_input(feats, padding_mask)
-            others = self.auxiliary.loss(feats, data_samples, **sizes)
-            losses.update({
-                f'auxiliary_{name}': value
-                for name, value in others.items()
-            })
+            if 'gt_score' in data_samples[0]:  # mixed images
+                labels = [s.gt_score.argmax(0, True) for s in data_samples]
+            else:
+                labels = [sample.gt_label for sample in data_samples]
+            losses.update(self._loss_mass(decoded, mass, torch.cat(labels)))
         return losses
 
-    def predict(self,
-                feats: tuple[Tensor, ...],
-                data_samples: list[DataSample | None] | None = None,
-                padding_mask: Tensor | None = None,
-                **kwargs) -> list[DataSample]:
-        """See :class:`BaseExplainingHead`; adds ``teacher_label`` (1, ) where
-        the head learns from another."""
-        samples = super().predict(feats, data_samples, padding_mask, **kwargs)
-        if self.distill:
-            labels = self._ask_auxiliary(feats, padding_mask).argmax(1)
-            for sample, label in zip(samples, labels[:, None]):
-                sample.set_field(label, 'teacher_label')
-        return samples
-
-    def take_teacher(self, state_dict: dict[str, Tensor],
-                     model: nn.Module) -> None:
-        """Let a checkpoint of the model to learn from be loaded.
-
-        Args:
-            state_dict: Weights for ``model``; those of another head are
-                renamed in place to be the auxiliary's.
-            model: The classifier with this head.
-
-        Raises:
-            ValueError: If a weight that is not trained is missing.
-        """
-        if not any(name.startswith('head.auxiliary.') for name in state_dict):
-            moved = [('head.', 'head.auxiliary.')]
-            if not model.with_neck:
-                moved.append(('neck.', 'head.auxiliary_neck.'))
-            for old, new in moved:
-                for name in [n for n in state_dict if n.startswith(old)]:
-                    state_dict[new + name[len(old):]] = state_dict.pop(name)
-        parts = ('head.auxiliary', *(f'{part}.' for part in model.frozen))
-        for name, value in model.state_dict().items():
-            if name.startswith(parts) and (name not in state_dict
-                                           or state_dict[name].shape
-                                           != value.shape):
-                raise ValueError(
-                    f"The checkpoint has no '{name}' of shape "
-                    f'{tuple(value.shape)}: give one of the model that the '
-                    'EvidenceHead shall explain.')
-        self._teacher_is_loaded = True
+    def _loss_mass(self, decoded: Decoded, mass: Tensor,
+                   labels: Tensor) -> dict[str, Tensor]:
+        """Mean found mass of a class (B, ) of each image."""
+        rows = decoded.deciding.gather(1, labels.to(mass.device)[:, None])
+        rows = rows[:, None].expand(-1, self.num_heads, -1)  # (B, heads, 1)
+        return dict(loss_mass=self.mass_weight * mass.gather(2, rows).mean())
 
     def convert(self, dtype: torch.dtype) -> None:
         """See :class:`BaseExplainingHead`; sums of many cells stay in
         float32."""
         if self.input_proj is not None:
             self.input_proj.to(dtype)
-        for part in (self.auxiliary, self.auxiliary_neck):
-            if part is not None:
-                part.to(dtype)
 
     def _read(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (B, heads, N, D / heads) and values (B, heads, N) of the
@@ -431,16 +348,6 @@ class EvidenceHead(BaseExplainingHead):
         weights, values = self._weigh(decoded,
                                       decoded.deciding.gather(1, classes))
         return weights * values
-
-    def _auxiliary_input(self, feats, padding_mask: Tensor | None):
-        if self.auxiliary_neck is not None:
-            feats = self.auxiliary_neck(feats)
-        takes_mask = isinstance(self.auxiliary, BaseExplainingHead)
-        return feats, dict(padding_mask=padding_mask) if takes_mask else {}
-
-    def _ask_auxiliary(self, feats, padding_mask: Tensor | None) -> Tensor:
-        feats, sizes = self._auxiliary_input(feats, padding_mask)
-        return self.auxiliary(feats, **sizes)
 
     @staticmethod
     def _check_layer(layer: int) -> None:

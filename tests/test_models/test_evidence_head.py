@@ -12,11 +12,13 @@ SIZES = ((64, 96), (48, 64))
 
 
 def evidence_cfg(**changes) -> dict:
-    return dict(
+    cfg = dict(
         type='EvidenceHead',
-        **dict(
-            dict(num_classes=5, embed_dims=16, num_heads=2, null_logit=1.),
-            **changes))
+        num_classes=5,
+        embed_dims=16,
+        num_heads=2,
+        null_logit=1.)
+    return dict(cfg, **changes)
 
 
 def evidence_model(seed=0, **changes):
@@ -158,11 +160,12 @@ def test_auxiliary_shapes_the_tokens():
     """Gradients of the head's own loss end at its tokens."""
     own = evidence_model()
     assert _trains_neck(own)
-    stopped = evidence_model(auxiliary=evidence_cfg())
+    stopped = evidence_model(type='EvidenceReader', auxiliary=evidence_cfg())
     # without the auxiliary's loss nothing reaches the neck
     stopped.head.auxiliary.loss = lambda *args, **kwargs: {}
     assert not _trains_neck(stopped)
-    assert _trains_neck(evidence_model(auxiliary=evidence_cfg()))
+    assert _trains_neck(
+        evidence_model(type='EvidenceReader', auxiliary=evidence_cfg()))
 
 
 def _trains_neck(model) -> bool:
@@ -181,7 +184,11 @@ def test_distill_learns_a_loaded_model():
         head=dict(linear, _delete_=True))
     torch.nn.init.normal_(stock.head.fc.weight, std=3.)
     head = evidence_cfg(
-        in_channels=32, auxiliary=linear, auxiliary_neck=pooling, distill=True)
+        type='EvidenceReader',
+        in_channels=32,
+        auxiliary=linear,
+        auxiliary_neck=pooling,
+        distill=True)
     model = tiny_model(
         neck=None, head=dict(head, _delete_=True), frozen=('backbone', ))
     data = prepared(model, *SIZES)
@@ -226,7 +233,6 @@ def test_autocast():
 
 @pytest.mark.parametrize('changes, words', [
     (dict(values='soft'), "values='soft'"),
-    (dict(distill=True), 'auxiliary'),
     (dict(values='paired', num_heads=1), 'even num_heads'),
     (dict(num_heads=3), 'num_heads=3'),
     (dict(num_classes=0), 'num_classes >= 1'),
