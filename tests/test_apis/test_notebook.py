@@ -58,8 +58,11 @@ def test_notebook_draws(inferencer, checkpoint, birds, monkeypatch, given):
         expected = trim(draw_explanation(explanation, inferencer.classes))
         expected = cv2.resize(
             expected, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-        # with another class in place of one, .97 at most
-        assert correlation(picture, expected) > .98
+        # blurred, as letters fall between pixels: .996; .990 with another
+        # class in place of the photo's
+        blurred = (
+            cv2.GaussianBlur(of, (0, 0), 1) for of in (picture, expected))
+        assert correlation(*blurred) > .993
     # red where the first of two classes looks more, below the title
     height, width = explanation.image.shape[:2]
     rows = round(difference.shape[1] * height / width)
