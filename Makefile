@@ -24,7 +24,7 @@ LEGACY_VENV := .venv-legacy
 BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 DEMO := work_dirs/intr_demo
-DEMO_CHECKPOINT = $$(cat $(DEMO)/last_checkpoint)
+EVIDENCE := $(DEMO)_evidence
 LOCK := requirements/lock-default.txt
 SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt)
 CODE := intr_mm benchmarks configs docs tools tests setup.py
@@ -64,16 +64,21 @@ setup: $(VENV)/.done
 
 setup-legacy: $(LEGACY_VENV)/.done
 
-# Train, test on other scenes, repaint telling parts, and sum up.
+# $(1) config, $(2) work folder: train, test on other scenes, repaint parts.
+define run_demo
+	$(BIN)/python tools/train.py configs/$(1).py --amp --work-dir $(2)
+	$(BIN)/python tools/test.py configs/$(1).py $$(cat $(2)/last_checkpoint) \
+	--work-dir $(2)/test --out $(2)/test.json --out-item metrics
+	$(BIN)/python tools/test.py configs/$(1)_counterfactual.py \
+	$$(cat $(2)/last_checkpoint) --work-dir $(2)/counterfactual \
+	--out $(2)/counterfactual.json --out-item metrics
+endef
+
+# The paper's head and the evidence head, side by side.
 demo: setup
-	$(BIN)/python tools/train.py configs/intr_demo.py --amp \
-	--work-dir $(DEMO)
-	$(BIN)/python tools/test.py configs/intr_demo.py $(DEMO_CHECKPOINT) \
-	--work-dir $(DEMO)/test --out $(DEMO)/test.json --out-item metrics
-	$(BIN)/python tools/test.py configs/intr_demo_counterfactual.py \
-	$(DEMO_CHECKPOINT) --work-dir $(DEMO)/counterfactual \
-	--out $(DEMO)/counterfactual.json --out-item metrics
-	$(BIN)/python tools/analysis_tools/summarize_demo.py $(DEMO)
+	$(call run_demo,intr_demo,$(DEMO))
+	$(call run_demo,intr_demo_evidence,$(EVIDENCE))
+	$(BIN)/python tools/analysis_tools/summarize_demo.py $(DEMO) $(EVIDENCE)
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

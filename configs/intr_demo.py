@@ -81,3 +81,15 @@ val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(visualization=dict(interval=200))
+
+# The map that pictures show, and why the true class and not its best rival.
+test_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='PointingGame', stride=8),
+    dict(
+        type='PointingGame',
+        explainer=dict(type='EvidenceExplainer', against='rival'),
+        differing_key='differing_parts',
+        prefix='margin'),
+    dict(type='EvenAttention'),
+]

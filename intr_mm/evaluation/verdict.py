@@ -19,6 +19,7 @@ class Verdict(NamedTuple):
 def verdict(*,
             top1: float | None = None,
             even_top1: float | None = None,
+            same: float | None = None,
             num_classes: int | None = None,
             margin: float | None = None,
             deletion: dict[str, float] | None = None,
@@ -34,17 +35,22 @@ def verdict(*,
     Args:
         top1: Top-1 of the model.
         even_top1: ``top1`` of :class:`EvenAttention`.
+        same: ``same`` of it, which stands for the two where labels are not
+            known.
         num_classes: Number of classes.
         margin: ``margin`` of :class:`EvenAttention`.
         deletion: Of :class:`InsertionDeletion`, in the order of the maps that
             are shown: ``value``, and ``low`` and ``high`` of its interval.
         random_deletion: The same in the order of chance.
     """
-    top1, even_top1, margin = (
+    top1, even_top1, same, margin = (
         nan if figure is None else figure
-        for figure in (top1, even_top1, margin))
+        for figure in (top1, even_top1, same, margin))
     chance = 100 / num_classes if num_classes else nan
     kept = (even_top1 - chance) / (top1 - chance) if top1 > chance else nan
+    if isfinite(same):
+        guess = chance if isfinite(chance) else 0
+        kept = (same - guess) / (100 - guess)
     shown, random = (
         dict(value=nan, low=nan, high=nan) | (entry or {})
         for entry in (deletion, random_deletion))
@@ -60,6 +66,9 @@ def verdict(*,
         level = 'in part'
 
     said = []
+    if isfinite(same):
+        said.append(f'with even attention in their place {same:.0f} % of the '
+                    'predictions stay')
     if isfinite(top1) and isfinite(even_top1):
         guess = f' (chance {chance:.1f})' if isfinite(chance) else ''
         said.append(f'with even attention in their place {even_top1:.1f} of '

@@ -246,6 +246,14 @@ class EvidenceHead(BaseExplainingHead):
         scores = scores.expand(-1, len(self.query_embed.weight))
         return scores.unflatten(1, (self.num_classes, -1)).amax(-1)
 
+    def memory_norms(self, memory: Tensor, layer: int = -1) -> Tensor:
+        """See :class:`BaseExplainingHead`; the heads' values are numbers."""
+        self._check_layer(layer)
+        _, values = self._read(memory)
+        values = values.abs().unflatten(-1, memory.shape[-2:])
+        distance = memory.float() - memory.float().mean((2, 3), keepdim=True)
+        return torch.cat((distance.norm(dim=1, keepdim=True), values), 1)
+
     def get_evidence(self,
                      feats: tuple[Tensor, ...],
                      classes: Tensor | Sequence[int] | None = None,

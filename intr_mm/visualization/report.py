@@ -6,10 +6,12 @@ from string import Template
 
 import mmengine.fileio
 
+from intr_mm.evaluation.verdict import verdict
 from intr_mm.structures import Explanation
 from .report_encoding import (EncodedExplanation, encode_explanation,
                               json_block, page_part, page_settings)
 
+_WRONG = ' class="wrong"'
 _SCRIPTS = ('heat.js', 'viewer.js', 'gallery.js', 'class_page.js', 'report.js')
 
 
@@ -94,7 +96,8 @@ class HTMLReport:
         ]
         page = Template(page_part('report.html')).substitute(
             title=escape(self.title),
-            verdict=_verdict([part.meta for part in self._encoded]),
+            verdict=_verdict([part.meta for part in self._encoded],
+                             self.class_names and len(self.class_names)),
             policy=f"default-src 'none'; img-src data:; "
             f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
             style=style,
@@ -108,24 +111,18 @@ class HTMLReport:
             backend_args=dict(backend='AtomicLocalBackend') if local else None)
 
 
-def _verdict(metas: list[dict]) -> str:
+def _verdict(metas: list[dict], num_classes: int | None) -> str:
     """Whether the maps decide, as HTML; nothing where it is not known."""
     kept = [meta['even']['kept'] for meta in metas if 'even' in meta]
     if not kept:
         return ''
+    level, sentence = verdict(
+        same=100 * sum(kept) / len(kept), num_classes=num_classes)
     if all(meta['kind'] == 'evidence' for meta in metas):
-        return ('<p>These maps add up to the scores (evidence); with even '
-                'attention nothing tells the classes apart.</p>')
-    share = 100 * sum(kept) / len(kept)
-    decides = 'decide' if share <= 20 else 'decide in part'
-    maps = 'maps shown'
-    if any(len(meta['layers']) > 1 for meta in metas):
-        maps = "last layer's maps"
-    text = (f'With even attention in place of the {maps}, {share:.0f} % of '
-            f'these {len(kept)} predictions stay: these maps ')
-    if share < 50:
-        return f'<p>{text}{decides}.</p>'
-    return f'<p class="wrong">{text}do not decide.</p>'
+        sentence = f'These maps add up to the scores. {sentence}'
+    elif any(len(meta['layers']) > 1 for meta in metas):
+        sentence += " Meant are the last layer's."
+    return f'<p{_WRONG if level == "not" else ""}>{sentence}</p>'
 
 
 def _digest(text: str) -> str:

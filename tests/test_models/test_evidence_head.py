@@ -145,6 +145,14 @@ def test_maps_sum_to_found_mass():
     assert model.head.maps(decoded).sum((-2, -1)).max() < 1e-3
 
 
+def test_memory_shows_sizes_of_values():
+    model = evidence_model()
+    samples, decoded = explain_batch(
+        model, tiny_batch((64, 96))['inputs'], classes=('pred', ), memory=True)
+    values = model.head.value(decoded.memory.flatten(2).transpose(1, 2))
+    assert_close(samples[0].memory[0, 1:].flatten(1), values[0].T.abs())
+
+
 def test_even_attention_knows_nothing():
     model = evidence_model()
     samples, decoded = explain_batch(

@@ -93,9 +93,9 @@ def test_no_evidence_at_all():
 
 
 @pytest.mark.parametrize('kept, sentence', [
-    (2, '20 % of these 10 predictions stay: these maps decide.'),
-    (4, '40 % of these 10 predictions stay: these maps decide in part.'),
-    (5, '50 % of these 10 predictions stay: these maps do not decide.'),
+    (1, 'decide: with even attention in their place 10 %'),
+    (4, 'decide in part: with even attention in their place 40 %'),
+    (5, 'do not decide: with even attention in their place 50 %'),
 ])
 def test_says_whether_maps_decide(tmp_path, kept, sentence):
     report = HTMLReport()
@@ -104,7 +104,7 @@ def test_says_whether_maps_decide(tmp_path, kept, sentence):
         report.add(replace(EXPLANATIONS[0], layers=[1], even_scores=even))
     report.write(tmp_path / 'report.html')
     html = (tmp_path / 'report.html').read_text()
-    assert f'in place of the maps shown, {sentence}</p>' in html
+    assert f'The maps shown {sentence} of the predictions stay.</p>' in html
     assert ('<p class="wrong">' in html) == ('not' in sentence)
 
 
@@ -112,5 +112,5 @@ def test_says_nothing_of_what_is_not_known(tmp_path):
     birds().write(tmp_path / 'old.html')
     assert 'even attention, ' not in (tmp_path / 'old.html').read_text()
     birds(EVIDENCE).write(tmp_path / 'evidence.html')
-    assert ('These maps add up to the scores (evidence)'
+    assert ('These maps add up to the scores. The maps shown decide'
             in (tmp_path / 'evidence.html').read_text())
