@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .base_head import BaseExplainingHead, Decoded
-from .utils import class_index, last_feature_map
+from .utils import class_index, last_feature_map, without_autocast
 
 _VALUES = ('signed', 'paired', 'constant')
 # Classes whose evidence is summed at once.
@@ -157,7 +157,7 @@ class EvidenceHead(BaseExplainingHead):
         The weights of all queries are never held at once: fused attention
         sums values, and ones for the mass.
         """
-        with torch.autocast(memory.device.type, enabled=False):
+        with without_autocast(memory):
             keys, values = self._read(memory)  # (B, heads, N, ...)
             batch, heads, cells, width = keys.shape
             queries = self._split(self.query_embed.weight)
@@ -214,7 +214,7 @@ class EvidenceHead(BaseExplainingHead):
                              "indices, 'rest' or None.")
         if decoded.mixing is None:
             return evidence
-        with torch.autocast(evidence.device.type, enabled=False):
+        with without_autocast(evidence):
             cells = evidence.flatten(3).flatten(1, 2) @ decoded.mixing
         return cells.view_as(evidence)
 
@@ -237,7 +237,7 @@ class EvidenceHead(BaseExplainingHead):
                 maps: Tensor,
                 classes: Tensor | None = None) -> Tensor:
         """See :class:`BaseExplainingHead`."""
-        with torch.autocast(maps.device.type, enabled=False):
+        with without_autocast(maps):
             _, values = self._read(decoded.memory)
             values = values.unflatten(-1, maps.shape[-2:])
             scores = torch.einsum('bqhyx,bhyx->bq', maps.float(), values)
@@ -337,7 +337,7 @@ class EvidenceHead(BaseExplainingHead):
         """Weights (B, K, heads, H, W) of the queries in some rows (B, K), or
         of all, and values (B, 1, heads, H, W)."""
         memory, mask = decoded.memory, decoded.padding_mask
-        with torch.autocast(memory.device.type, enabled=False):
+        with without_autocast(memory):
             keys, values = self._read(memory)
             queries = self.query_embed.weight  # (Q, D)
             queries = queries[None] if rows is None else queries[rows]

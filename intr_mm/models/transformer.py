@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from . import cpu_training
+from .utils import without_autocast
 
 
 class MultiheadAttention(MMCVMultiheadAttention):
@@ -256,7 +257,7 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
         weights = weights.nan_to_num(0.)
         out = attention.attn.out_proj.weight.float()  # (D, D)
         value = attention.values(query).float()  # (B, heads, N, D / heads)
-        with torch.autocast(query.device.type, enabled=False):
+        with without_autocast(query):
             query = query.float()
             got = (weights @ value).transpose(1, 2).flatten(2)  # (B, N, D)
             total = query + got @ out.t()

@@ -1,6 +1,7 @@
 """Helpers of the models: feature maps, padding, choices of classes."""
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn as nn
@@ -46,6 +47,13 @@ def xavier_init_matrices(module: nn.Module) -> None:
     for parameter in module.parameters():
         if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
+
+
+def without_autocast(x: Tensor):
+    """Context in which what is computed from a tensor keeps its type."""
+    if x.device.type == 'meta':  # which has no autocast to switch off
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def make_padding_mask(data_samples: list[DataSample] | None,
