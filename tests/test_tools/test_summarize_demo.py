@@ -1,5 +1,7 @@
 import json
 
+import mmcv
+import numpy as np
 import pytest
 
 
@@ -34,7 +36,8 @@ def write_demo(tmp_path, **further):
     for run_name in ('20260101_000000', '20260102_000000'):
         folder = tmp_path / 'test' / run_name / 'vis_data/vis_image'
         folder.mkdir(parents=True)
-        (folder / 'picture.png').touch()
+        mmcv.imwrite(
+            np.full((20, 30, 3), 50, np.uint8), str(folder / 'picture.png'))
     return tmp_path
 
 
@@ -84,6 +87,8 @@ def test_heads_stand_side_by_side(tmp_path, run):
             'place 8.3 of 97.9 % top-1 remain (chance 8.3); they account for '
             '100 % of the margin.') in output
     assert '4 pictures' not in output and '2 pictures' in output
+    both = mmcv.imread(str(evidence / 'both_heads.png'))
+    assert both.shape == (40, 30, 3)
     alone = run(evidence)
     assert 'The maps shown decide: ' in alone
     assert 'margin map peaks where rivals differ      61.1 %' in alone

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import mmcv
+import numpy as np
 from mmengine.fileio import load
 
 from intr_mm.evaluation import verdict
@@ -104,6 +106,17 @@ def print_both(heads: dict[str, dict]) -> None:
     print()
 
 
+def stack_pictures(paths: list[Path], out: Path) -> None:
+    """Draw pictures one below the other, on white."""
+    images = [mmcv.imread(str(path)) for path in paths]
+    width = max(image.shape[1] for image in images)
+    images = [
+        mmcv.impad(image, shape=(len(image), width), pad_val=255)
+        for image in images
+    ]
+    mmcv.imwrite(np.concatenate(images), str(out))
+
+
 def main():
     args = parse_args()
     folders = dict(INTR=args.work_dir, Evidence=args.evidence_work_dir)
@@ -119,13 +132,20 @@ def main():
         print_one(heads['INTR'])
     else:
         print_both(heads)
-    pictures = []
+    pictures = {}
     for folder in folders.values():
         last_run = max(folder.glob('test/*/vis_data'), default=folder)
-        pictures += sorted(last_run.glob('vis_image/*.png'))
-    print(f'{len(pictures)} pictures of where classes look:')
-    for picture in pictures:
+        for picture in sorted(last_run.glob('vis_image/*.png')):
+            pictures.setdefault(picture.name, []).append(picture)
+    print(
+        f'{sum(map(len, pictures.values()))} pictures of where classes look:')
+    for picture in sum(pictures.values(), []):
         print(f'  {picture}')
+    both = [paths for paths in pictures.values() if len(paths) == 2]
+    if both:
+        picture = args.evidence_work_dir / 'both_heads.png'
+        stack_pictures(both[0], picture)
+        print(f'One image through both heads: {picture}')
 
 
 if __name__ == '__main__':
