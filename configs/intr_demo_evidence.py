@@ -30,6 +30,15 @@ model = dict(
             feedforward_channels=256,
             dropout=0.)))
 
+# The reader learns from tokens that change until the end.
+max_epochs = 6
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(
+        type='CosineAnnealingLR', T_max=max_epochs,
+        convert_to_iter_based=True),
+]
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={
         'head': dict(lr_mult=3.),
