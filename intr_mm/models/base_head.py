@@ -22,15 +22,15 @@ class Decoded:
         deciding: Which query decided each class's score, (B, C).
         attending: For each layer asked for, from 0 on, the queries (B, Q, D)
             as they enter its cross-attention, where a head has such.
-        mixing: How much of each token of the memory comes from each cell, (B,
-            HW, HW), where the neck says so.
+        mixing: Of each layer of the encoder, how much of each token comes from
+            each cell, (B, HW, HW), where the neck says so.
     """
     logits: Tensor
     memory: Tensor
     padding_mask: Tensor | None
     deciding: Tensor
     attending: dict[int, Tensor] = field(default_factory=dict)
-    mixing: Tensor | None = None
+    mixing: Sequence[Tensor] = ()
 
 
 class BaseExplainingHead(ClsHead):
@@ -215,12 +215,14 @@ class BaseExplainingHead(ClsHead):
         return self._get_loss(
             self(feats, padding_mask), data_samples, **kwargs)
 
-    def predict(self,
-                feats: tuple[Tensor, ...],
-                data_samples: list[DataSample | None] | None = None,
-                padding_mask: Tensor | None = None,
-                attention: dict | None = None,
-                mixing: Tensor | None = None) -> list[DataSample]:
+    def predict(
+        self,
+        feats: tuple[Tensor, ...],
+        data_samples: list[DataSample | None] | None = None,
+        padding_mask: Tensor | None = None,
+        attention: dict | None = None,
+        mixing: Sequence[Tensor] = ()
+    ) -> list[DataSample]:
         """Predict, and on request say where classes looked, in one pass.
 
         Args:

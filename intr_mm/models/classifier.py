@@ -151,7 +151,7 @@ class INTRClassifier(ImageClassifier):
         asks = 'attention' in kwargs or getattr(self.head, 'test_cfg', None)
         feats, mask, mixing = self.extract(
             inputs, data_samples, mixing=bool(asks))
-        if mixing is not None:
+        if mixing:
             kwargs['mixing'] = mixing
         return self.head.predict(
             feats, data_samples, padding_mask=mask, **kwargs)
@@ -230,7 +230,7 @@ class INTRClassifier(ImageClassifier):
         inputs: Tensor,
         data_samples: list[DataSample] | None,
         mixing: bool = False
-    ) -> tuple[tuple[Tensor, ...], Tensor | None, Tensor | None]:
+    ) -> tuple[tuple[Tensor, ...], Tensor | None, Sequence[Tensor]]:
         """What the head takes.
 
         Args:
@@ -239,8 +239,9 @@ class INTRClassifier(ImageClassifier):
             mixing: Whether to ask the encoder, for a head that gives evidence.
 
         Returns:
-            Features, the padding mask (B, h, w) on their grid, and how much of
-            each token comes from each cell, see :class:`INTREncoder`.
+            Features, the padding mask (B, h, w) on their grid, and of each
+            layer how much of a token comes from each cell, see
+            :class:`INTREncoder`.
         """
         feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
         takes_mask = isinstance(self.neck, INTREncoder)
@@ -248,7 +249,7 @@ class INTRClassifier(ImageClassifier):
             feats = self.neck(feats)
         last = feats if isinstance(feats, Tensor) else feats[-1]
         mask = make_padding_mask(data_samples, last)  # (B, h, w)
-        shares = None
+        shares = ()
         if takes_mask and mixing and getattr(self.head, 'gives_evidence',
                                              False):
             feats, shares = self.neck(feats, padding_mask=mask, mixing=True)

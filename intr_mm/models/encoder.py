@@ -76,7 +76,7 @@ class INTREncoder(BaseModule):
         feats: tuple[Tensor, ...],
         padding_mask: Tensor | None = None,
         mixing: bool = False
-    ) -> tuple[Tensor] | tuple[tuple[Tensor], Tensor | None]:
+    ) -> tuple[Tensor] | tuple[tuple[Tensor], list[Tensor]]:
         """Encode the last feature map.
 
         Args:
@@ -87,14 +87,14 @@ class INTREncoder(BaseModule):
             mixing: Whether to say how much of each token comes from each cell.
 
         Returns:
-            The memory, shape (B, D, H, W). With ``mixing`` also the shares
-            (B, HW, HW), see :meth:`INTREncoderLayer.mixing`; None without
-            layers, which leave each cell to itself.
+            The memory, shape (B, D, H, W). With ``mixing`` also of each layer
+            the shares (B, HW, HW), see
+            :meth:`INTREncoderLayer.forward_mixing`.
         """
         x = self.input_proj(  # (B, D, H, W)
             last_feature_map(feats, self.in_channels, 'INTREncoder'))
         if self.encoder is None:
-            return ((x, ), None) if mixing else (x, )
+            return ((x, ), []) if mixing else (x, )
         pos = self.positional_encoding(padding_mask, input=x).to(x.dtype)
         memory = self.encoder(  # (B, HW, D)
             query=x.flatten(2).transpose(1, 2),

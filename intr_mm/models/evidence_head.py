@@ -212,10 +212,10 @@ class EvidenceHead(BaseExplainingHead):
         elif against is not None:
             raise ValueError(f'evidence got against={against!r}: give class '
                              "indices, 'rest' or None.")
-        if decoded.mixing is None:
-            return evidence
-        with without_autocast(evidence):
-            cells = evidence.flatten(3).flatten(1, 2) @ decoded.mixing
+        cells = evidence.flatten(3).flatten(1, 2)  # (B, K * heads, HW)
+        with without_autocast(cells):
+            for shares in reversed(decoded.mixing):
+                cells = cells @ shares
         return cells.view_as(evidence)
 
     def _evidence_of_rest(self, decoded: Decoded, classes: Tensor) -> Tensor:
@@ -254,12 +254,14 @@ class EvidenceHead(BaseExplainingHead):
         distance = memory.float() - memory.float().mean((2, 3), keepdim=True)
         return torch.cat((distance.norm(dim=1, keepdim=True), values), 1)
 
-    def get_evidence(self,
-                     feats: tuple[Tensor, ...],
-                     classes: Tensor | Sequence[int] | None = None,
-                     against: Tensor | Sequence[int] | str | None = None,
-                     padding_mask: Tensor | None = None,
-                     mixing: Tensor | None = None) -> Tensor:
+    def get_evidence(
+        self,
+        feats: tuple[Tensor, ...],
+        classes: Tensor | Sequence[int] | None = None,
+        against: Tensor | Sequence[int] | str | None = None,
+        padding_mask: Tensor | None = None,
+        mixing: Sequence[Tensor] = ()
+    ) -> Tensor:
         """What each cell speaks for classes, on the grid of the padded batch.
 
         Args:

@@ -86,7 +86,7 @@ def explain_batch(
     # Traced modules are called one by one, which a compiled backbone is not.
     tracing = nullcontext() if classes is None else trace_cells(model)
     with tracing as cells:
-        mixing = None
+        mixing = ()
         if isinstance(model, INTRClassifier):
             feats, _, mixing = model.extract(
                 images, samples, mixing=classes is not None)

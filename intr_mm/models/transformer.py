@@ -66,15 +66,7 @@ class MultiheadAttention(MMCVMultiheadAttention):
         identity = query if identity is None else identity
         query = query if query_pos is None else query + query_pos
         key = key if key_pos is None else key + key_pos
-        visible = None
-        if key_padding_mask is not None:
-            visible = ~key_padding_mask[:, None, None]  # (B, 1, 1, N)
-        if attn_mask is not None:
-            visible = ~attn_mask if visible is None else visible & ~attn_mask
-            visible = visible | torch.eye(  # (1 or B, 1, Q, N)
-                *attn_mask.shape,
-                dtype=torch.bool,
-                device=attn_mask.device)
+        visible = self.visible(key_padding_mask, attn_mask)
         q, k, v = self._project(query, key, value)  # (B, heads, Q or N, D/h)
         p = self.attn.dropout if self.training else 0.
         # Not through nn.MultiheadAttention, whose float mask PyTorch 2.1
@@ -86,6 +78,21 @@ class MultiheadAttention(MMCVMultiheadAttention):
                 q, k, v, attn_mask=visible, dropout_p=p)
         out = self._merge(out)  # (B, Q, D)
         return identity + self.dropout_layer(self.proj_drop(out))
+
+    @staticmethod
+    def visible(key_padding_mask: Tensor | None,
+                attn_mask: Tensor | None) -> Tensor | None:
+        """What each query sees, bool of shape (1 or B, 1, 1 or Q, N); None if
+        it is all. See :meth:`forward`."""
+        visible = None
+        if key_padding_mask is not None:
+            visible = ~key_padding_mask[:, None, None]  # (B, 1, 1, N)
+        if attn_mask is not None:
+            inside = ~attn_mask[None, None]
+            visible = inside if visible is None else visible & inside
+            visible = visible | torch.eye(
+                *attn_mask.shape, dtype=torch.bool, device=attn_mask.device)
+        return visible
 
     def start(self, query_pos: Tensor) -> Tensor:
         """What queries of zeros get from looking at each other.
@@ -107,12 +114,8 @@ class MultiheadAttention(MMCVMultiheadAttention):
                           query: Tensor,
                           key: Tensor,
                           query_pos: Tensor | None = None,
-                          key_padding_mask: Tensor | None = None,
-                          attn_mask: Tensor | None = None) -> Tensor:
+                          key_padding_mask: Tensor | None = None) -> Tensor:
         """Weights with which queries attend to keys, without dropout.
-
-        ``query_pos`` is added to queries alone; where keys have positions,
-        add them before.
 
         Args:
             query: Shape (B, K, D); any subset of the queries, since the
@@ -121,8 +124,6 @@ class MultiheadAttention(MMCVMultiheadAttention):
             query_pos: Shape (B, K, D), added to ``query``.
             key_padding_mask: Bool of shape (B, N), True where a key is
                 padding; such keys get a weight of exactly 0.
-            attn_mask: Bool of shape (K, N), True where a query must not see a
-                key.
 
         Returns:
             float32 of shape (B, heads, K, N); sums to 1 over N.
@@ -135,8 +136,6 @@ class MultiheadAttention(MMCVMultiheadAttention):
         if key_padding_mask is not None:
             scores = scores.masked_fill(key_padding_mask[:, None, None],
                                         float('-inf'))
-        if attn_mask is not None:
-            scores = scores.masked_fill(attn_mask, float('-inf'))
         return scores.softmax(-1)
 
     def forward_weights(self, identity: Tensor, weights: Tensor,
@@ -221,12 +220,14 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
         self.self_attn = MultiheadAttention(**self.self_attn_cfg)
         cpu_training.replace_dropout(self)
 
-    def mixing(self,
-               query: Tensor,
-               query_pos: Tensor,
-               key_padding_mask: Tensor | None = None,
-               attn_mask: Tensor | None = None) -> Tensor:
-        """How much of each token comes from each cell.
+    def forward_mixing(
+            self,
+            query: Tensor,
+            query_pos: Tensor,
+            key_padding_mask: Tensor | None = None,
+            attn_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The forward pass without dropout, and how much of each token comes
+        from each cell.
 
         Behind the attention, a token is the sum of itself and of what it got
         from the cells, as in `Incorporating Residual and Normalization Layers
@@ -243,30 +244,35 @@ class INTREncoderLayer(DetrTransformerEncoderLayer):
                 another.
 
         Returns:
-            float32 of shape (B, N, N): the rows are the tokens' shares, and
-            sum to 1.
+            Shape (B, N, D); and float32 of shape (B, N, N), whose rows are the
+            tokens' shares and sum to 1.
         """
         attention = self.self_attn
+        visible = attention.visible(key_padding_mask, attn_mask)
         placed = query + query_pos
-        weights = attention.attention_weights(  # (B, heads, N, N)
-            placed,
-            placed,
-            key_padding_mask=key_padding_mask,
-            attn_mask=attn_mask)
-        # A query that sees padding alone, as padding in a window, has none.
-        weights = weights.nan_to_num(0.)
-        out = attention.attn.out_proj.weight.float()  # (D, D)
-        value = attention.values(query).float()  # (B, heads, N, D / heads)
+        q, k, v = attention._project(placed, placed, query)
         with without_autocast(query):
-            query = query.float()
-            got = (weights @ value).transpose(1, 2).flatten(2)  # (B, N, D)
-            total = query + got @ out.t()
+            q, k, v = q.float() * q.size(-1)**-.5, k.float(), v.float()
+            weights = []
+            # Head by head, as (N, N) of one stay in a CPU's cache.
+            for head in range(attention.num_heads):
+                scores = q[:, head] @ k[:, head].mT  # (B, N, N)
+                if visible is not None:
+                    scores.masked_fill_(~visible[:, 0], float('-inf'))
+                weights.append(scores.softmax(-1))
+            got = torch.stack(
+                [w @ v[:, head] for head, w in enumerate(weights)], 1)
+            weight = attention.attn.out_proj.weight.float()  # (D, D)
+            total = query + got.transpose(1, 2).flatten(2) @ weight.t()
             # of each head's values, how far they lead towards the total
-            along = attention._split(total @ out)  # (B, heads, N, D / heads)
-            shares = (weights * (along @ value.transpose(-2, -1))).sum(1)
-            own = (query * total).sum(-1)  # (B, N)
-            shares = (shares + torch.diag_embed(own)).clamp(min=0)
-            return shares / shares.sum(-1, keepdim=True).clamp(min=1e-12)
+            along = attention._split(total @ weight)  # (B, heads, N, D/heads)
+            shares = torch.diag_embed((query * total).sum(-1))  # (B, N, N)
+            for head, w in enumerate(weights):
+                shares.addcmul_(w, along[:, head] @ v[:, head].mT)
+            shares.clamp_(min=0)
+            shares /= shares.sum(-1, keepdim=True).clamp(min=1e-12)
+        out = query + attention._merge(got.to(query.dtype))  # (B, N, D)
+        return self.norms[1](self.ffn(self.norms[0](out))), shares
 
 
 class _Layers:
@@ -311,7 +317,7 @@ class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
                 query_pos: Tensor,
                 key_padding_mask: Tensor | None = None,
                 attn_mask: Tensor | None = None,
-                mixing: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+                mixing: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Encode the cells of an image.
 
         Args:
@@ -324,16 +330,17 @@ class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
             mixing: Whether to say how much of each token comes from each cell.
 
         Returns:
-            Shape (B, N, D); with ``mixing`` also float32 of shape (B, N, N),
-            see :meth:`INTREncoderLayer.mixing`, of all layers in turn
-            (`rollout <https://arxiv.org/abs/2005.00928>`_).
+            Shape (B, N, D); with ``mixing`` also of each layer the shares (B,
+            N, N), see :meth:`INTREncoderLayer.forward_mixing`.
         """
-        shares = None
+        shares = []
         for layer in self.layers:
             if mixing:
-                of_layer = layer.mixing(query, query_pos, key_padding_mask,
-                                        attn_mask)
-                shares = of_layer if shares is None else of_layer @ shares
+                query, of_layer = layer.forward_mixing(query, query_pos,
+                                                       key_padding_mask,
+                                                       attn_mask)
+                shares.append(of_layer)
+                continue
             query = self._run(
                 partial(layer, attn_mask=attn_mask), query, query_pos,
                 key_padding_mask)
