@@ -99,10 +99,12 @@ def evaluators(cfg: Config, columns: dict,
     """Metrics of the model, and of each column under a prefix of its own."""
     present = cfg.test_evaluator
     present = [present] if isinstance(present, dict) else present
-    pointing = [
-        metric for metric in present
-        if metric['type'] in ('PointingGame', 'PartPointing')
-    ]
+    pointing = {}
+    for metric in present:
+        if metric['type'] in ('PointingGame', 'PartPointing'):
+            # A config may ask it of several maps, this tool of each column.
+            settings = {k: v for k, v in metric.items() if k != 'prefix'}
+            pointing.setdefault(metric['type'], {}).update(settings)
     metrics = [
         dict(type='Accuracy', topk=(1, )),
         dict(type='HeadDiversity'),
@@ -115,7 +117,7 @@ def evaluators(cfg: Config, columns: dict,
         changes = dict(asked, sample_interval=args.sample_interval)
         metrics += [
             dict(metric, prefix=f'{name}.pointing', **asked)
-            for metric in pointing
+            for metric in pointing.values()
         ]
         metrics += [
             dict(
