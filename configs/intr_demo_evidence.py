@@ -3,6 +3,26 @@
 The paper's head of one decoder layer shapes backbone and encoder, and
 EvidenceReader reads their tokens: each class adds up what it finds, and the
 sum over the map is its logit.
+
+Command:  python tools/train.py configs/intr_demo_evidence.py
+          python tools/test.py configs/intr_demo_evidence.py CHECKPOINT
+          or `make demo`, which trains the paper's head beside it.
+Cost:     6 epochs, half as long again as intr_demo.py.
+Expected: measured by us with torch 2.11 on a CPU in float32, test split, in
+          percent; three runs with `randomness.seed` 0, 1 and 2:
+                                        mean    range
+          top-1                         99.1    98.8 to 99.3
+          ... with even attention        8.3    8.3
+          evidence peaks on the bird    97.8    97.5 to 98.1
+          ... on a telling part         80.9    75.2 to 87.3
+            maps shuffled                8.8    8.5 to 9.0
+          margin map peaks on a part
+          in which the two differ       61.0    57.6 to 63.9
+            maps shuffled                6.7    6.5 to 6.9
+          A part that differs by being "off" is hardly ever hit: what is not
+          there has no place. With 4 epochs, as in intr_demo.py, two of these
+          runs had 97.6 and 96.0 top-1, 73.1 and 70.0 on a telling part, and
+          57.3 and 45.8 for the margin.
 """
 _base_ = ['./intr_demo.py']
 

@@ -75,7 +75,7 @@ def evidence_model(model: ConfigDict) -> ConfigDict:
             'INTREncoder or a head with in_channels.')
     if issubclass(MODELS.get(head.type), BaseExplainingHead):
         new.update(num_heads=head.get('num_heads', 8))
-    model.head = new
+    model.head = dict(new, reader_channels=2 * new.get('embed_dims', 256))
     return model
 
 
