@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .base_head import BaseExplainingHead, Decoded
-from .utils import class_index, last_feature_map, without_autocast
+from .utils import check_sizes, class_index, last_feature_map, without_autocast
 
 _VALUES = ('signed', 'paired', 'constant')
 # Classes whose evidence is summed at once.
@@ -80,18 +80,11 @@ class EvidenceHead(BaseExplainingHead):
                  loss: dict = dict(type='CrossEntropyLoss', loss_weight=1.0),
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
-        if num_classes is None:
-            raise ValueError(
-                'EvidenceHead needs num_classes: the tools take it from the '
-                'data, elsewhere set model.head.num_classes.')
-        sizes = dict(
-            num_classes=num_classes,
+        check_sizes(
+            'EvidenceHead',
+            num_classes,
             num_heads=num_heads,
             queries_per_class=queries_per_class)
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(
-                    f'EvidenceHead needs {name} >= 1, got {value}.')
         if embed_dims % num_heads:
             raise ValueError(f'embed_dims={embed_dims} cannot be split among '
                              f'num_heads={num_heads}; choose a multiple.')

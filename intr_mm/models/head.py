@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .base_head import BaseExplainingHead, Decoded
 from .transformer import INTRTransformerDecoder, detr_layer_cfg
-from .utils import last_feature_map, xavier_init_matrices
+from .utils import check_sizes, last_feature_map, xavier_init_matrices
 
 
 @MODELS.register_module()
@@ -57,17 +57,11 @@ class INTRHead(BaseExplainingHead):
                  with_cp: bool = False,
                  **kwargs) -> None:
         super().__init__(loss=loss, **kwargs)
-        if num_classes is None:
-            raise ValueError(
-                'INTRHead needs num_classes: the tools take it from the data, '
-                'elsewhere set model.head.num_classes.')
-        sizes = dict(
-            num_classes=num_classes,
+        check_sizes(
+            'INTRHead',
+            num_classes,
             num_layers=num_layers,
             queries_per_class=queries_per_class)
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f'INTRHead needs {name} >= 1, got {value}.')
         self.num_classes = num_classes
         self.num_layers = num_layers
         self.num_heads = num_heads

@@ -38,6 +38,21 @@ def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
     return x
 
 
+def check_sizes(user: str, num_classes: int | None, **sizes: int) -> None:
+    """Refuse sizes of a head that are missing or below 1.
+
+    Raises:
+        ValueError: One of them is.
+    """
+    if num_classes is None:
+        raise ValueError(
+            f'{user} needs num_classes: the tools take it from the data, '
+            'elsewhere set model.head.num_classes.')
+    for name, value in dict(num_classes=num_classes, **sizes).items():
+        if value < 1:
+            raise ValueError(f'{user} needs {name} >= 1, got {value}.')
+
+
 def xavier_init_matrices(module: nn.Module) -> None:
     """Initialise every parameter of two or more dimensions as DETR does.
 
