@@ -19,6 +19,8 @@ Expected: measured by us with torch 2.11 on a CPU in float32, test split, in
           margin map peaks on a part
           in which the two differ       61.0    57.6 to 63.9
             maps shuffled                6.7    6.5 to 6.9
+          `make demo` on two threads, a fourth run: 99.2, 8.3, 98.7, 70.6 and
+          54.4, so do not compare single runs.
           A part that differs by being "off" is hardly ever hit: what is not
           there has no place. With 4 epochs, as in intr_demo.py, two of these
           runs had 97.6 and 96.0 top-1, 73.1 and 70.0 on a telling part, and

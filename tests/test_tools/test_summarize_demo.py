@@ -36,8 +36,8 @@ def write_demo(tmp_path, **further):
     for run_name in ('20260101_000000', '20260102_000000'):
         folder = tmp_path / 'test' / run_name / 'vis_data/vis_image'
         folder.mkdir(parents=True)
-        mmcv.imwrite(
-            np.full((20, 30, 3), 50, np.uint8), str(folder / 'picture.png'))
+        size = (20, 30 if further else 20, 3)
+        mmcv.imwrite(np.full(size, 50, np.uint8), str(folder / 'picture.png'))
     return tmp_path
 
 
@@ -89,6 +89,7 @@ def test_heads_stand_side_by_side(tmp_path, run):
     assert '4 pictures' not in output and '2 pictures' in output
     both = mmcv.imread(str(evidence / 'both_heads.png'))
     assert both.shape == (40, 30, 3)
+    assert (both[:20, 20:] == 255).all() and (both[20:] == 50).all()
     alone = run(evidence)
     assert 'The maps shown decide: ' in alone
     assert 'margin map peaks where rivals differ      61.1 %' in alone

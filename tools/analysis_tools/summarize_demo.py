@@ -111,7 +111,7 @@ def stack_pictures(paths: list[Path], out: Path) -> None:
     images = [mmcv.imread(str(path)) for path in paths]
     width = max(image.shape[1] for image in images)
     images = [
-        mmcv.impad(image, shape=(len(image), width), pad_val=255)
+        mmcv.impad(image, shape=(len(image), width), pad_val=(255, 255, 255))
         for image in images
     ]
     mmcv.imwrite(np.concatenate(images), str(out))
