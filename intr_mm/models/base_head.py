@@ -153,6 +153,24 @@ class BaseExplainingHead(ClsHead):
             'its maps: give it the method rescore, or leave out what needs '
             'it (EvenAttention, HeadSelection, EvidenceExplainer).')
 
+    def layer_index(self, layer: int) -> int:
+        """A decoder layer, given from 0 on or from -1 back, from 0 on.
+
+        Raises:
+            IndexError: If there is no such layer.
+        """
+        if not -self.num_layers <= layer < self.num_layers:
+            raise IndexError(f'layer={layer} is out of range for a decoder of '
+                             f'{self.num_layers} layers.')
+        return layer % self.num_layers
+
+    def best_queries(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """The classes' logits (B, C), and which of the Q queries decided each,
+        of the queries' scores (B, Q)."""
+        logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
+        classes = torch.arange(self.num_classes, device=best.device)
+        return logits, classes * self.queries_per_class + best
+
     @property
     def can_rescore(self) -> bool:
         """Whether there is :meth:`rescore`."""
@@ -297,8 +315,8 @@ class BaseExplainingHead(ClsHead):
         if self.gives_evidence:
             fields[f'{name}_evidence'] = cut_padding(
                 self.evidence(decoded, index), decoded.padding_mask)
-        last = {-1, self.num_layers - 1}.intersection(_as_list(layer))
-        if even and self.can_rescore and last:
+        asked = [self.layer_index(i) for i in _as_list(layer)]
+        if even and self.can_rescore and self.num_layers - 1 in asked:
             fields[f'{name}_even'] = self.rescore_even(decoded).softmax(-1)
         for sample, *values in zip(samples, *fields.values()):
             sample.set_metainfo(dict(grid=tuple(maps.shape[-2:])))

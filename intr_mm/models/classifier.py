@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn as nn
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -71,17 +72,20 @@ class INTRClassifier(ImageClassifier):
                 raise ValueError(
                     f'INTRClassifier cannot freeze {name!r}: name '
                     "'backbone', 'neck' or both.")
-            if getattr(self, name, None) is not None:
-                getattr(self, name).requires_grad_(False)
+        for part in self._frozen_parts():
+            part.requires_grad_(False)
         self._register_load_state_dict_pre_hook(self._take_foreign_weights)
 
     def train(self, mode: bool = True) -> 'INTRClassifier':
         """Set the mode; frozen parts stay in eval mode."""
         super().train(mode)
-        for name in self.frozen:
-            if getattr(self, name, None) is not None:
-                getattr(self, name).eval()
+        for part in self._frozen_parts():
+            part.eval()
         return self
+
+    def _frozen_parts(self) -> list[nn.Module]:
+        parts = (getattr(self, name, None) for name in self.frozen)
+        return [part for part in parts if part is not None]
 
     def _take_foreign_weights(self, state_dict: dict, prefix: str, *_) -> None:
         """Let weights of DETR and of the official code be loaded as they are,

@@ -8,7 +8,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from .base_head import BaseExplainingHead, Decoded
-from .utils import check_sizes, class_index, last_feature_map, without_autocast
+from .utils import (check_sizes, check_split, class_index, last_feature_map,
+                    without_autocast)
 
 _VALUES = ('signed', 'paired', 'constant')
 # Classes whose evidence is summed at once.
@@ -26,8 +27,10 @@ class EvidenceHead(BaseExplainingHead):
     heads, is the logit, so that a map of evidence leaves nothing out; nor does
     the difference of two, which says why the one class and not the other.
 
-    A cell's token must not know of other cells, or the map is true of tokens
-    but not of places: put the head behind ``INTREncoder(window_radius=1)``.
+    What the encoder mixed into a token from other cells is handed back to them
+    (see :meth:`INTREncoderLayer.forward_mixing`). That is an estimate where
+    the sums are exact, so that a small ``INTREncoder(window_radius=1)`` keeps
+    maps sharp.
 
     Sums of local evidence are from `BagNet
     <https://arxiv.org/abs/1904.00760>`_ and `Additive MIL
@@ -85,9 +88,7 @@ class EvidenceHead(BaseExplainingHead):
             num_classes,
             num_heads=num_heads,
             queries_per_class=queries_per_class)
-        if embed_dims % num_heads:
-            raise ValueError(f'embed_dims={embed_dims} cannot be split among '
-                             f'num_heads={num_heads}; choose a multiple.')
+        check_split(embed_dims, num_heads)
         if values not in _VALUES:
             raise ValueError(f'EvidenceHead got values={values!r}: use one of '
                              f"{', '.join(_VALUES)}.")
@@ -140,7 +141,7 @@ class EvidenceHead(BaseExplainingHead):
     ) -> Decoded:
         """See :class:`BaseExplainingHead`."""
         for layer in layers:
-            self._check_layer(layer)
+            self.layer_index(layer)
         return self._decode(memory, padding_mask)[0]
 
     def _decode(self, memory: Tensor,
@@ -175,9 +176,7 @@ class EvidenceHead(BaseExplainingHead):
                 attn_mask=visible,
                 scale=1.)
             scores, mass = found[..., 0].sum(1), found[..., 1]
-        logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
-        classes = torch.arange(self.num_classes, device=best.device)
-        deciding = classes * self.queries_per_class + best  # (B, C)
+        logits, deciding = self.best_queries(scores)
         return Decoded(logits, memory, padding_mask, deciding), mass
 
     def maps(self,
@@ -186,7 +185,7 @@ class EvidenceHead(BaseExplainingHead):
              layer: int = -1) -> Tensor:
         """See :class:`BaseExplainingHead`. Each map sums to the found mass:
         what is left to 1 is the null cell's."""
-        self._check_layer(layer)
+        self.layer_index(layer)
         rows = None
         if classes is not None:
             rows = decoded.deciding.gather(1, classes)  # (B, K)
@@ -237,11 +236,11 @@ class EvidenceHead(BaseExplainingHead):
         if classes is not None:
             return scores.expand(-1, classes.size(1))
         scores = scores.expand(-1, len(self.query_embed.weight))
-        return scores.unflatten(1, (self.num_classes, -1)).amax(-1)
+        return self.best_queries(scores)[0]
 
     def memory_norms(self, memory: Tensor, layer: int = -1) -> Tensor:
         """See :class:`BaseExplainingHead`; the heads' values are numbers."""
-        self._check_layer(layer)
+        self.layer_index(layer)
         _, values = self._read(memory)
         values = values.abs().unflatten(-1, memory.shape[-2:])
         distance = memory.float() - memory.float().mean((2, 3), keepdim=True)
@@ -351,9 +350,3 @@ class EvidenceHead(BaseExplainingHead):
         weights, values = self._weigh(decoded,
                                       decoded.deciding.gather(1, classes))
         return weights * values
-
-    @staticmethod
-    def _check_layer(layer: int) -> None:
-        if layer not in (0, -1):
-            raise IndexError(f'layer={layer} is out of range: an EvidenceHead '
-                             'has one.')

@@ -102,15 +102,12 @@ class INTRHead(BaseExplainingHead):
             layers: Sequence[int] = (),
     ) -> Decoded:
         """See :class:`BaseExplainingHead`."""
-        layers = {self._layer_index(layer) for layer in layers}
+        layers = {self.layer_index(layer) for layer in layers}
         query_pos = self.query_embed.weight.expand(  # (B, C * k, D)
             memory.size(0), -1, -1)
         hidden, attending = self.decoder(None, _tokens(memory), query_pos,
                                          _tokens(padding_mask), layers)
-        scores = self.score(hidden)  # (B, C * k)
-        logits, best = scores.unflatten(1, (self.num_classes, -1)).max(-1)
-        classes = torch.arange(self.num_classes, device=best.device)
-        deciding = classes * self.queries_per_class + best  # (B, C)
+        logits, deciding = self.best_queries(self.score(hidden))
         return Decoded(logits, memory, padding_mask, deciding, attending)
 
     def convert(self, dtype: torch.dtype) -> None:
@@ -130,7 +127,7 @@ class INTRHead(BaseExplainingHead):
              classes: Tensor | None = None,
              layer: int = -1) -> Tensor:
         """See :class:`BaseExplainingHead`."""
-        layer = self._layer_index(layer)
+        layer = self.layer_index(layer)
         query, query_pos = self._attending(decoded, classes, layer)
         weights = self.decoder.layers[layer].cross_attn.attention_weights(
             query, _tokens(decoded.memory), query_pos,
@@ -150,9 +147,7 @@ class INTRHead(BaseExplainingHead):
             _tokens(decoded.memory))
         hidden = self.decoder.post_norm(layer.after_attention(query))
         scores = self.score(hidden)  # (B, K) or (B, C * k)
-        if classes is not None:
-            return scores
-        return scores.unflatten(1, (self.num_classes, -1)).amax(-1)
+        return scores if classes is not None else self.best_queries(scores)[0]
 
     def memory_norms(self, memory: Tensor, layer: int = -1) -> Tensor:
         """See :class:`BaseExplainingHead`."""
@@ -162,12 +157,6 @@ class INTRHead(BaseExplainingHead):
         distance = memory - memory.mean((2, 3), keepdim=True)
         return torch.cat((distance.norm(dim=1, keepdim=True), value),
                          1).float()
-
-    def _layer_index(self, layer: int) -> int:
-        if not -self.num_layers <= layer < self.num_layers:
-            raise IndexError(f'layer={layer} is out of range for a decoder of '
-                             f'{self.num_layers} layers.')
-        return layer % self.num_layers
 
     def _attending(self, decoded: Decoded, classes: Tensor | None,
                    layer: int) -> tuple[Tensor, Tensor]:

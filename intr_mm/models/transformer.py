@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from . import cpu_training
-from .utils import without_autocast
+from .utils import check_split, without_autocast
 
 
 class MultiheadAttention(MMCVMultiheadAttention):
@@ -192,9 +192,7 @@ def detr_layer_cfg(embed_dims: int, num_heads: int, feedforward_channels: int,
         dropout: Dropout probability.
         attentions: Names of the layer's attention configs.
     """
-    if embed_dims % num_heads:
-        raise ValueError(f'embed_dims={embed_dims} cannot be split among '
-                         f'num_heads={num_heads}; choose a multiple.')
+    check_split(embed_dims, num_heads)
     cfg = dict(
         ffn_cfg=dict(
             embed_dims=embed_dims,
@@ -340,10 +338,10 @@ class INTRTransformerEncoder(_Layers, DetrTransformerEncoder):
                                                        key_padding_mask,
                                                        attn_mask)
                 shares.append(of_layer)
-                continue
-            query = self._run(
-                partial(layer, attn_mask=attn_mask), query, query_pos,
-                key_padding_mask)
+            else:
+                query = self._run(
+                    partial(layer, attn_mask=attn_mask), query, query_pos,
+                    key_padding_mask)
         return (query, shares) if mixing else query
 
 

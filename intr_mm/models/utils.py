@@ -53,6 +53,17 @@ def check_sizes(user: str, num_classes: int | None, **sizes: int) -> None:
             raise ValueError(f'{user} needs {name} >= 1, got {value}.')
 
 
+def check_split(embed_dims: int, num_heads: int) -> None:
+    """Refuse a width that attention heads cannot share.
+
+    Raises:
+        ValueError: It is no multiple of their number.
+    """
+    if embed_dims % num_heads:
+        raise ValueError(f'embed_dims={embed_dims} cannot be split among '
+                         f'num_heads={num_heads}; choose a multiple.')
+
+
 def xavier_init_matrices(module: nn.Module) -> None:
     """Initialise every parameter of two or more dimensions as DETR does.
 
