@@ -21,11 +21,11 @@ class EvenAttention(ModelMetric):
     ``same``, the share of images whose prediction stays; ``margin``, the mean
     share, from 0 to 100, that goes of the predicted class's lead in logits
     over the best other class: what the map accounts for; and ``chance``, the
-    top-1 of a guess. Where much is left,
-    earlier layers have told the classes apart, and the attention of the last
-    one, however well it points, explains little of the decision. That an
-    explanation should matter to its model is the argument of `Sanity Checks
-    for Saliency Maps <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
+    top-1 of a guess. Where much is left, earlier layers have told the classes
+    apart, and the attention of the last one, however well it points, explains
+    little of the decision. That an explanation should matter to its model is
+    the argument of `Sanity Checks for Saliency Maps
+    <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
 
     Needs :class:`PrepareMetricsHook`.
     """

@@ -74,8 +74,9 @@ class EvidenceExplainer(AttentionExplainer):
     speaks more for the class than the head's average. Gradient times input is
     from `Not Just a Black Box <https://arxiv.org/abs/1605.01713>`_.
 
-    Both follow the encoder's tokens, as attention does: what the encoder has
-    carried to another cell is shown there.
+    The estimate follows the encoder's tokens, as attention does: what the
+    encoder has carried to another cell is shown there. Exact evidence is
+    handed back to the cells that a token comes from.
 
     Args:
         heads: See :class:`AttentionExplainer`.

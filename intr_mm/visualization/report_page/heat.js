@@ -1,7 +1,8 @@
 'use strict';
 
-/* Decodes, samples and paints maps of attention or evidence. It touches no page element but
- * the canvas it paints, so that its numbers can be checked on their own. */
+/* Decodes, samples and paints maps of attention or evidence. It touches no
+ * page element but the canvas it paints, so that its numbers can be checked on
+ * their own. */
 const Heat = (() => {
   const {floor, step, colors} = JSON.parse(
     document.getElementById('settings').textContent).heat;
