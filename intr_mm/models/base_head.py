@@ -257,6 +257,8 @@ class BaseExplainingHead(ClsHead):
         requests = dict(self.test_cfg)
         if attention is not None:
             requests['attention'] = attention
+        # None takes back what a base config asks for
+        requests = {k: v for k, v in requests.items() if v is not None}
         layers = [
             layer for request in requests.values()
             for layer in _as_list(request.get('layer', -1))

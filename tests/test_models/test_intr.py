@@ -168,6 +168,12 @@ def test_predict_attaches_asked_attention():
                                    every[i, expected][..., :h, :w])
 
 
+def test_a_request_of_a_base_config_can_be_taken_back():
+    model = build(test_cfg=dict(attention=None))
+    result, = model(**prepare(model, SIZES[0]), mode='predict')
+    assert 'attention' not in result and 'pred_score' in result
+
+
 @pytest.mark.parametrize('loss', [
     dict(type='CrossEntropyLoss'),
     dict(type='LabelSmoothLoss', label_smooth_val=.1, mode='original'),
