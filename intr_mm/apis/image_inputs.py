@@ -3,6 +3,7 @@ part of it the pipeline shows to the network."""
 import inspect
 import os
 import os.path as osp
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,16 +15,20 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmpretrain.registry import DATASETS, TRANSFORMS
+from PIL import Image
 
 from intr_mm.command_line import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
+from intr_mm.datasets.image_file import (EXTENSIONS, UnreadableImageError,
+                                         check_size, show, show_array)
 
-# Those of mmpretrain's CustomDataset, and their usual relatives.
-EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff',
-              '.webp')
-ImageInput = Union[str, os.PathLike, np.ndarray, dict]
+ImageInput = Union[str, os.PathLike, np.ndarray, Image.Image, dict]
+# Pipelines enlarge the shorter edge, which makes a line of pixels immense.
+MAX_ASPECT = 20
 # Resampling rounds to grey levels and blurs edges.
 _TOLERANCE = 4
+# what tools put behind names
+_SUFFIXED = re.compile(r'_(layer\d+|memory)$')
 
 
 def list_images(inputs: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
@@ -38,65 +43,98 @@ def list_images(inputs: ImageInput | Sequence[ImageInput]) -> list[ImageInput]:
         The images.
 
     Raises:
+        TypeError: If something is no image.
         FileNotFoundError: If a path leads nowhere, or to a folder without
             images.
     """
     if not isinstance(inputs, (str, os.PathLike)):
         many = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        return [
-            os.fspath(image) if isinstance(image, os.PathLike) else image
-            for image in many
-        ]
-    path = os.fspath(inputs)
-    backend = get_file_backend(path)
-    if hasattr(backend, 'isdir') and backend.isdir(path):
-        names = [
-            name for name in backend.list_dir_or_file(path, list_dir=False)
-            if name.lower().endswith(EXTENSIONS)
-        ]
+        return [_check_type(image) for image in many]
+    path = _check_type(inputs)
+    if is_folder(path):
+        backend = get_file_backend(path)
+        if isinstance(backend, LocalBackend):
+            # Also what cannot be read, which mmengine passes over.
+            names = [
+                name for name in os.listdir(path) if not name.startswith('.')
+                and not osp.isdir(osp.join(path, name))
+            ]
+        else:
+            names = backend.list_dir_or_file(path, list_dir=False)
+        names = sorted(n for n in names if n.lower().endswith(EXTENSIONS))
         if not names:
             raise FileNotFoundError(
                 f"Folder '{path}' holds no image: put files there that end in "
                 f'{", ".join(EXTENSIONS)}.')
-        return [backend.join_path(path, name) for name in sorted(names)]
-    if isinstance(backend, LocalBackend) and not osp.exists(path):
+        return [backend.join_path(path, name) for name in names]
+    if '://' not in path and not osp.lexists(path):
         raise FileNotFoundError(
             f"'{path}' is neither an image nor a folder: correct the path.")
     return [path]
 
 
-def read_image(image: ImageInput, loader: Callable) -> dict:
+def is_folder(inputs) -> bool:
+    """Whether an inferencer was given a folder."""
+    if not isinstance(inputs, (str, os.PathLike)):
+        return False
+    path = os.fspath(inputs)
+    if '://' not in path:
+        return osp.isdir(path)
+    try:
+        backend = get_file_backend(path)
+    except KeyError:  # reading says so, too
+        return False
+    return hasattr(backend, 'isdir') and backend.isdir(path)
+
+
+def _check_type(image) -> ImageInput:
+    if isinstance(image, os.PathLike):
+        image = os.fspath(image)
+    if isinstance(image, (str, np.ndarray, Image.Image, dict)):
+        return image
+    raise TypeError(
+        f'An image cannot be given as {type(image).__name__}: give a path or '
+        'URL, an array, a PIL image, or a list of these.')
+
+
+def read_image(image: ImageInput, loader: Callable | None = None) -> dict:
     """Start of a pipeline's results.
 
     Args:
-        image: A path; a uint8 array in BGR, (H, W, 3), or (H, W) if it is
-            grey; or a data set's dict with ``img`` or ``img_path``.
-        loader: Transform that loads ``img_path``.
+        image: A path; an array, see
+            :func:`intr_mm.datasets.image_file.show_array`; a PIL image; or a
+            data set's dict with ``img`` or ``img_path``.
+        loader: Transform that loads ``img_path``. By default
+            :class:`LoadIntactImage`.
 
     Returns:
-        With ``img``, ``img_shape`` and ``ori_shape`` at least.
+        With ``img`` (BGR), ``img_shape`` and ``ori_shape`` at least.
 
     Raises:
-        OSError: If the file cannot be read.
-        ValueError: If an array is no image.
+        UnreadableImageError: If the file cannot be read.
+        ValueError: If an array or a PIL image is no picture.
     """
-    if isinstance(image, dict):
-        results = dict(image)
-    elif isinstance(image, np.ndarray):
-        if image.ndim == 2:
-            image = np.stack([image] * 3, axis=-1)
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                'An image given as an array has to be uint8 of shape (H, W, '
-                f'3) in BGR, or (H, W), but this one is {image.dtype} of '
-                f'shape {image.shape}.')
-        results = dict(img=image)
-    else:
-        results = dict(img_path=image)
+    try:
+        if isinstance(image, np.ndarray):
+            image = dict(img=show_array(image))
+        elif isinstance(image, Image.Image):
+            check_size(image)
+            image = dict(img=show(image))
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f'An image given as {type(image).__name__} cannot be used: '
+            f'{error}.') from error
+    results = dict(image) if isinstance(image, dict) else dict(img_path=image)
     if 'img' not in results:
-        return loader(results)
+        results = (loader or LoadIntactImage())(results)
     shape = results['img'].shape[:2]
-    return dict(results, img_shape=shape, ori_shape=shape)
+    if max(shape) > MAX_ASPECT * min(shape):
+        name = results.get('img_path')
+        raise UnreadableImageError(
+            f"Image{f' {name!r}' if name else ''} has {shape[1]} x {shape[0]} "
+            f'pixels: give one at most {MAX_ASPECT} times as long as it is '
+            'wide.')
+    return dict(dict(img_shape=shape, ori_shape=shape), **results)
 
 
 def build_pipeline(cfg: Config,
@@ -205,9 +243,19 @@ def unique_stems(paths: Sequence[str]) -> list[str]:
         Stem of each path; behind those that several share, and for those
         without, the place in the list.
     """
-    stems = [Path(path).stem for path in paths]
-    shared = Counter(stems)
-    return [
-        str(i) if not stem else stem if shared[stem] == 1 else f'{stem}_{i}'
-        for i, stem in enumerate(stems)
+    # An ending is added, and file systems take 255 bytes.
+    stems = [
+        os.fsencode(Path(path).stem)[:200].decode(errors='ignore')
+        for path in paths
     ]
+    taken = Counter(stem.casefold() for stem in stems)
+    names = []
+    for i, stem in enumerate(stems):
+        name = stem or str(i)
+        if taken[stem.casefold()] > 1 or _SUFFIXED.search(name):
+            name = f'{name}_{i}'
+            while taken[name.casefold()]:
+                name += '_'
+        taken[name.casefold()] += name != stem
+        names.append(name)
+    return names

@@ -1,10 +1,12 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import Compose
 from mmpretrain.registry import TRANSFORMS
+from PIL import Image
 
-from intr_mm.apis.image_inputs import visible_region
+from intr_mm.apis.image_inputs import unique_stems, visible_region
 from ..tiny import write_birds
 
 
@@ -50,9 +52,45 @@ def test_arrays_are_bgr(inferencer, birds):
     grey = image[..., 0]
     grey, same = inferencer([grey, np.stack([grey] * 3, -1)])
     np.testing.assert_array_equal(grey['pred_scores'], same['pred_scores'])
-    for bad in (image / 255, image[None], np.zeros((9, 9, 4), np.uint8)):
-        with pytest.raises(ValueError, match='uint8'):
-            inferencer(bad)
+    # other kinds: see tests/test_datasets/test_image_file.py
+    opened = Image.open(path)
+    for same in (opened, image / 255, image.transpose(2, 0, 1)):
+        result, = inferencer(same)
+        np.testing.assert_allclose(of_file, result['pred_scores'], rtol=1e-4)
+
+
+@pytest.mark.parametrize('image, message', [
+    (np.zeros((9, 9, 5)), 'given as ndarray cannot be used: it has the shape'),
+    (torch.zeros(3, 9, 9), 'cannot be given as Tensor: give a path or URL'),
+    (b'secret', 'cannot be given as bytes: give(?!.*secret)'),
+    (None, 'cannot be given as NoneType: give'),
+    ([7], 'cannot be given as int: give'),
+    ([['a.png']], 'cannot be given as list: give'),
+])
+def test_what_is_no_image_is_refused(inferencer, image, message):
+    for call in (inferencer, lambda image: list(inferencer.explain(image))):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(image)
+
+
+@pytest.mark.parametrize('shape', [(1, 5000), (5000, 1)])
+def test_a_thin_image_is_refused_at_once(inferencer, tmp_path, shape):
+    """Resized to 96 pixels, it would have 480,000 on the other edge."""
+    path = tmp_path / 'thin.png'
+    cv2.imwrite(str(path), np.zeros((*shape, 3), np.uint8))
+    with pytest.raises(OSError, match="thin.png' has .* at most 20 times"):
+        inferencer(path)
+
+
+def test_names_of_what_is_written_are_never_alike():
+    paths = ['a/x.jpg', 'b/x.jpg', 'x_0.jpg', 'X_1.png', '', 'y_memory.png',
+             'y.jpg', 'Y_layer1.png', 'ä' * 200 + '.jpg']  # yapf: disable
+    names = unique_stems(paths)
+    assert len({name.casefold() for name in names}) == len(paths)
+    assert names[2] == 'x_0' and names[4] == '4' and names[6] == 'y'
+    assert not [name for name in names if name.endswith(('memory', 'layer1'))]
+    assert all(len(name.encode()) <= 220 for name in names)
+    assert unique_stems(['a/bird.png', 'bird.jpg']) == ['bird_0', 'bird_1']
 
 
 @pytest.mark.parametrize('transforms, expected', [
