@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 
 import intr_mm
 from intr_mm.command_line import merge_options
+from intr_mm.run_tool import TOOL_FLAGS
 from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
                     TRAINING_MODES, Case, Task, plan)
 from .implementations import (OfficialINTR, OurINTR, check_official_code,
@@ -130,6 +131,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Measure speed and RAM of INTR, alone or beside the '
         'official code; benchmarks/README.md says how.',
+        parents=[TOOL_FLAGS],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add('config', nargs='?', default=str(CONFIG), help='config file path')

@@ -15,10 +15,12 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed,
                                   use_huge_pages)
 from intr_mm.evaluation import OrderedDumpResults
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test (and eval) a model')
+    parser = argparse.ArgumentParser(
+        description='Test (and eval) a model', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='the dir to save logs and metrics')
@@ -175,4 +177,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

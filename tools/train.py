@@ -13,10 +13,12 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   keep_freed_memory, merge_options,
                                   setup_cpu_distributed, use_amp,
                                   use_huge_pages)
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train a model')
+    parser = argparse.ArgumentParser(
+        description='Train a model', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='train config file path')
     parser.add_argument('--work-dir', help='the dir to save logs and models')
     parser.add_argument(
@@ -125,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main, resumes=True)

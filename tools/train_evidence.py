@@ -18,11 +18,13 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   setup_cpu_distributed, use_amp,
                                   use_huge_pages)
 from intr_mm.models import BaseExplainingHead, INTREncoder
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Train an evidence head on a trained model')
+        description='Train an evidence head on a trained model',
+        parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config of the trained model')
     parser.add_argument('checkpoint', help='its checkpoint file')
     parser.add_argument(
@@ -123,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -87,8 +87,8 @@ def test_test(monkeypatch, flags):
 
 
 def test_missing_data_ends_in_one_sentence(run_tool, tmp_path):
-    message = f"{tmp_path}/train'.* not exist"
-    with pytest.raises(FileNotFoundError, match=message):
+    message = f"^train.py: Data folder '{tmp_path}/train'.* not exist"
+    with pytest.raises(SystemExit, match=message):
         run_tool('train.py', CONFIG, '--cfg-options',
                  f'train_dataloader.dataset.data_root={tmp_path}')
 

@@ -9,6 +9,8 @@ how it is measured.
 import sys
 from pathlib import Path
 
+from intr_mm.run_tool import run_tool
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

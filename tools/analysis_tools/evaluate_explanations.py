@@ -18,6 +18,7 @@ import intr_mm  # noqa: F401, registers the data sets
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
 from intr_mm.evaluation import Verdict, verdict
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 
@@ -34,7 +35,8 @@ COLUMNS = dict(
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Evaluate explanations')
+    parser = argparse.ArgumentParser(
+        description='Evaluate explanations', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -177,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

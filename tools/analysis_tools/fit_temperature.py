@@ -18,10 +18,12 @@ from mmengine.runner import Runner
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
 from intr_mm.evaluation import calibration, fit_temperature
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Fit a temperature')
+    parser = argparse.ArgumentParser(
+        description='Fit a temperature', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -125,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

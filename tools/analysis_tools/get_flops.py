@@ -21,6 +21,8 @@ from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
 # Height and width of the usual photo of CUB-200-2011.
 PHOTO = (375, 500)
 
@@ -105,7 +107,8 @@ def input_shape(cfg: Config) -> tuple[int, int]:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Count FLOPs and parameters of a model')
+        description='Count FLOPs and parameters of a model',
+        parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
     parser.add_argument(
         '--shape',
@@ -141,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -18,6 +18,7 @@ from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.evaluation import select_heads
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization import draw_attention
 
 ORDERS = dict(least='least needed first', most='most needed first')
@@ -25,7 +26,8 @@ ORDERS = dict(least='least needed first', most='most needed first')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Find the heads on which a decision rests')
+        description='Find the heads on which a decision rests',
+        parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--img', required=True, help='image file')
@@ -127,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

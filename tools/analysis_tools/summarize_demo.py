@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.fileio import load
 
 from intr_mm.evaluation import verdict
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 # What the columns "measured", "by area" and "shuffled" stand for.
 CONTROLS = ('', '_area', '_shuffled')
@@ -33,7 +34,8 @@ COMPARED = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Summarize the demo')
+    parser = argparse.ArgumentParser(
+        description='Summarize the demo', parents=[TOOL_FLAGS])
     parser.add_argument(
         'work_dir',
         type=Path,
@@ -149,4 +151,4 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,13 +12,16 @@ from pathlib import Path
 from get_flops import count_config
 from mmengine.config import Config
 
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
 ROOT = Path(__file__).resolve().parents[2]
 METAFILE = ROOT / 'configs' / 'metafile.yml'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Write FLOPs and parameters into configs/metafile.yml')
+        description='Write FLOPs and parameters into configs/metafile.yml',
+        parents=[TOOL_FLAGS])
     parser.add_argument(
         '--check',
         action='store_true',
@@ -63,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

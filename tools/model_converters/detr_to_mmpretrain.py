@@ -18,11 +18,13 @@ from intr_mm.checkpoints import (check_complete, convert_foreign, describe,
                                  find_weights, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Make the start of an INTR of a DETR checkpoint')
+        description='Make the start of an INTR of a DETR checkpoint',
+        parents=[TOOL_FLAGS])
     parser.add_argument('src', help='DETR checkpoint, path or URL')
     parser.add_argument('dst', help='checkpoint to write')
     parser.add_argument(
@@ -73,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

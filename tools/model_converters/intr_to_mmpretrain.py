@@ -16,11 +16,13 @@ from intr_mm.checkpoints import (OFFICIAL_INTR, check_complete,
                                  identify, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Convert an official INTR checkpoint')
+        description='Convert an official INTR checkpoint',
+        parents=[TOOL_FLAGS])
     parser.add_argument('src', help='official checkpoint, path or URL')
     parser.add_argument('dst', help='checkpoint to write')
     return parser.parse_args()
@@ -41,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,11 +12,13 @@ import argparse
 from intr_mm.checkpoints import (TO_OFFICIAL, check_complete, describe,
                                  find_weights, is_our_name, read_checkpoint,
                                  refuse_in_one_sentence, rename, save_weights)
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Convert a checkpoint to that of the official INTR code')
+        description='Convert a checkpoint to that of the official INTR code',
+        parents=[TOOL_FLAGS])
     parser.add_argument('src', help='checkpoint of this package')
     parser.add_argument('dst', help='official checkpoint to write')
     return parser.parse_args()
@@ -65,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

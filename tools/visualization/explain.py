@@ -17,12 +17,13 @@ from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import list_images, unique_stems
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   leaf_datasets, merge_options)
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.structures import Explanation
 from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -175,8 +176,8 @@ def draw(args: argparse.Namespace, explanation: Explanation,
                          str(out / f'{explanation.name}{suffix}.png'))
 
 
-def run(args: argparse.Namespace) -> None:
-    """Draw everything that the command line asks for."""
+def main() -> None:
+    args = parse_args()
     cfg = load_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
@@ -211,13 +212,5 @@ def run(args: argparse.Namespace) -> None:
         print(f'The report of {len(images)} images is {args.report}.')
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        run(args)
-    except (OSError, UnknownClassError) as error:
-        raise SystemExit(str(error)) from error
-
-
 if __name__ == '__main__':
-    main()
+    run_tool(main)
