@@ -32,7 +32,6 @@ model = dict(
         patch_size=14,
         layer_scale_init_value=1e-5,
         out_type='featmap',
-        frozen_stages=12,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://download.openmmlab.com/mmpretrain/v1.0/dinov2/'
@@ -40,10 +39,6 @@ model = dict(
             prefix='backbone')),
     neck=dict(in_channels=384))
 
-# Test images differ in width, and a ViT attends to padding and stretches its
-# positions over it: one image at a time depends on no other.
-val_dataloader = dict(batch_size=1)
-test_dataloader = dict(batch_size=1)
 test_evaluator = [
     dict(type='Accuracy', topk=(1, 5)),
     dict(type='PartPointing', stride=14, offset=6.5),

@@ -49,14 +49,15 @@ data_preprocessor = dict(
 model = dict(
     type='INTRClassifier',
     channels_last=True,
+    pad_after_backbone=True,
+    frozen=('backbone', ),
+    feature_cache='work_dirs/features',
     backbone=dict(
         type='TorchvisionResNet',
         depth=50,
         style='caffe',
         strides=(1, 2, 2, 1),
         dilations=(1, 1, 1, 2),
-        frozen_stages=4,
-        norm_eval=True,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='weights/resnet50_caffe_in1k.pth',
@@ -88,11 +89,17 @@ train_dataloader = dict(
         metainfo=dict(classes=classes),
         pipeline=[
             dict(type='LoadIntactImage', ignore_empty=True),
+            # Four views of a photo, whose features are computed once.
             dict(
-                type='RandomResizedCrop',
-                scale=224,
-                crop_ratio_range=(.35, 1.)),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+                type='FixedViews',
+                views=4,
+                transforms=[
+                    dict(
+                        type='RandomResizedCrop',
+                        scale=224,
+                        crop_ratio_range=(.35, 1.)),
+                    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+                ]),
             dict(type='PackInputs'),
         ]),
     sampler=dict(type='DefaultSampler', shuffle=True))

@@ -35,6 +35,7 @@ feedforward_channels = 256
 model = dict(
     type='INTRClassifier',
     channels_last=True,
+    pad_after_backbone=True,
     # Stride 8 in all: with 16 the parts of a bird share cells.
     backbone=dict(
         type='TinyResNet',

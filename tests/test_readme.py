@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain import get_model
-from mmpretrain.registry import HOOKS, METRICS, MODELS
+from mmpretrain.registry import HOOKS, METRICS, MODELS, TRANSFORMS
 
 from intr_mm.engine.hooks import AttentionVisualizationHook
 from .docs_code import DOCS, PAGES, README, blocks, commands
@@ -107,7 +107,8 @@ def test_metrics_can_be_built():
 
 
 def test_small_snippets_run(model, capsys):
-    fast, = blocks(DOCS / 'user_guides/speed_memory.md', 'python')
+    fast, views = blocks(DOCS / 'user_guides/speed_memory.md', 'python')
+    TRANSFORMS.build(run(views)['augmentation'])
     assert run(fast, model=model)['fast'] is not model
     geometry = blocks(DOCS / 'tutorials/own_backbone.md', 'python')[1]
     run(geometry, model=model)

@@ -1,11 +1,12 @@
 from .aspect_ratio_sampler import AspectRatioSampler
 from .cub_parts import CUBParts
 from .detr_augment import DETRAugment
+from .fixed_views import FixedViews
 from .loading import LoadIntactImage
 from .ring_species import RingSpecies
 from .stanford_dogs import StanfordDogs
 
 __all__ = [
-    'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'LoadIntactImage',
-    'RingSpecies', 'StanfordDogs'
+    'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'FixedViews',
+    'LoadIntactImage', 'RingSpecies', 'StanfordDogs'
 ]

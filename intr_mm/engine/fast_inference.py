@@ -85,6 +85,7 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
             config.freezing = True
         backbone = torch.compile(backbone, dynamic=True)
     classifier.backbone = backbone
+    classifier.feature_cache = None  # which is the original's
 
 
 @HOOKS.register_module()

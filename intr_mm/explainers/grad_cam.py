@@ -73,6 +73,14 @@ class GradCAMExplainer(BaseExplainer):
             def get_target_width_height(self, input_tensor: Tensor) -> None:
                 return None
 
+        shapes = [image.shape for image in inputs]
+        if len(set(shapes)) > 1:
+            # The map of an image depends on no other's padding, and a layer
+            # of the backbone may see one size at a time.
+            return [
+                self(model, [image], classes[i:i + 1])[0]
+                for i, image in enumerate(inputs)
+            ]
         images, samples = prepare_images(model, inputs)
         logits = _Logits(model, samples).eval()
         target = ClassifierOutputTarget
@@ -90,7 +98,7 @@ class GradCAMExplainer(BaseExplainer):
                 maps = torch.from_numpy(cam(images, targets))[:, None]
             finally:
                 cam.activations_and_grads.release()
-        geometry = cells[tuple(maps.shape[-2:])]
+        geometry = cells.geometry(tuple(maps.shape[-2:]))
         valid = cut_padding(maps, make_padding_mask(samples, maps))
         return [
             Explanation(of_image.float().numpy(), geometry,

@@ -6,10 +6,12 @@ from .encoder import INTREncoder
 from .evidence_head import EvidenceHead
 from .evidence_reader import EvidenceReader
 from .explain import explain_batch, prepare_images
+from .feature_cache import FeatureCache
 from .head import INTRHead
 
 __all__ = [
     'BaseExplainingHead', 'Decoded', 'EvidenceHead', 'EvidenceReader',
-    'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder', 'INTRHead',
-    'TinyResNet', 'TorchvisionResNet', 'explain_batch', 'prepare_images'
+    'FeatureCache', 'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder',
+    'INTRHead', 'TinyResNet', 'TorchvisionResNet', 'explain_batch',
+    'prepare_images'
 ]

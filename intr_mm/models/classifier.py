@@ -2,16 +2,19 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.checkpoints import adapt_foreign
 from .base_head import BaseExplainingHead
 from .encoder import INTREncoder
 from .evidence_head import EvidenceHead
-from .utils import make_padding_mask
+from .feature_cache import FeatureCache
+from .utils import image_shapes, mask_outside
 
 # One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
 # optimum on a CPU with 16 MiB of last-level cache for each core.
@@ -41,6 +44,12 @@ class INTRClassifier(ImageClassifier):
             memory, which is faster for convolutions and computes the same.
         frozen: Which of ``'backbone'`` and ``'neck'`` are not trained and stay
             in eval mode.
+        pad_after_backbone: Whether the backbone sees each image without the
+            padding of its batch, and its feature maps are padded instead. What
+            is predicted of an image then depends on no other, and padding
+            costs nothing in the backbone. The official code pads the images.
+        feature_cache: Folder in which feature maps of a frozen backbone are
+            kept, see :class:`FeatureCache`. None keeps none.
         **kwargs: Other arguments of ``ImageClassifier``.
     """
 
@@ -52,6 +61,8 @@ class INTRClassifier(ImageClassifier):
                  data_preprocessor: dict | None = None,
                  channels_last: bool = False,
                  frozen: Sequence[str] = (),
+                 pad_after_backbone: bool = False,
+                 feature_cache: str | None = None,
                  **kwargs) -> None:
         if data_preprocessor is None or isinstance(data_preprocessor, dict):
             data_preprocessor = dict(data_preprocessor or {})
@@ -74,6 +85,22 @@ class INTRClassifier(ImageClassifier):
                     "'backbone', 'neck' or both.")
         for part in self._frozen_parts():
             part.requires_grad_(False)
+        self.pad_after_backbone = pad_after_backbone
+        if pad_after_backbone and self.with_neck and not isinstance(
+                self.neck, INTREncoder):
+            raise ValueError(
+                'INTRClassifier pads after the backbone for an INTREncoder or '
+                f'no neck, but has {type(self.neck).__name__}: set '
+                'pad_after_backbone=False.')
+        self.feature_cache = None
+        if feature_cache is not None:
+            if not pad_after_backbone or 'backbone' not in self.frozen:
+                raise ValueError(
+                    f"INTRClassifier keeps features in '{feature_cache}' of "
+                    'images that depend on no other, from a backbone that is '
+                    "not trained: set pad_after_backbone=True and frozen="
+                    "('backbone', ) too.")
+            self.feature_cache = FeatureCache(feature_cache, str(backbone))
         self._register_load_state_dict_pre_hook(self._take_foreign_weights)
 
     def train(self, mode: bool = True) -> 'INTRClassifier':
@@ -138,7 +165,7 @@ class INTRClassifier(ImageClassifier):
     def loss(self, inputs: Tensor,
              data_samples: list[DataSample]) -> dict[str, Tensor]:
         """Losses of a batch of normalised and padded images (B, 3, H, W)."""
-        feats, mask, _ = self.extract(inputs, data_samples)
+        feats, mask, _ = self.extract(inputs, data_samples, store=True)
         return self.head.loss(feats, data_samples, padding_mask=mask)
 
     def predict(self,
@@ -154,7 +181,7 @@ class INTRClassifier(ImageClassifier):
         """
         asks = 'attention' in kwargs or getattr(self.head, 'test_cfg', None)
         feats, mask, mixing = self.extract(
-            inputs, data_samples, mixing=bool(asks))
+            inputs, data_samples, mixing=bool(asks), store=True)
         if mixing:
             kwargs['mixing'] = mixing
         return self.head.predict(
@@ -233,36 +260,106 @@ class INTRClassifier(ImageClassifier):
         self,
         inputs: Tensor,
         data_samples: list[DataSample] | None,
-        mixing: bool = False
+        mixing: bool = False,
+        store: bool = False
     ) -> tuple[tuple[Tensor, ...], Tensor | None, Sequence[Tensor]]:
         """What the head takes.
 
         Args:
             inputs: Normalised and padded images, (B, 3, H, W).
-            data_samples: Sizes of the images.
+            data_samples: Sizes of the images. They receive the metainfo
+                ``traced``: height and width of what the backbone saw of an
+                image, and of its feature map.
             mixing: Whether to ask the encoder, for a head that gives evidence.
+            store: Whether a feature cache may take in what is new to it.
 
         Returns:
             Features, the padding mask (B, h, w) on their grid, and of each
             layer how much of a token comes from each cell, see
             :class:`INTREncoder`.
         """
-        feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
-        takes_mask = isinstance(self.neck, INTREncoder)
-        if self.with_neck and not takes_mask:
-            feats = self.neck(feats)
-        last = feats if isinstance(feats, Tensor) else feats[-1]
-        mask = make_padding_mask(data_samples, last)  # (B, h, w)
+        shapes = image_shapes(data_samples)
+        padded = tuple(inputs.shape[-2:])
+        seen = [padded] * len(inputs)
+        if self.pad_after_backbone and shapes is not None:
+            seen = self._shapes_alone(shapes)
+        cache = self._usable_cache(inputs)
+        if len(set(seen)) == 1 and cache is None:
+            feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
+            if self.with_neck and not isinstance(self.neck, INTREncoder):
+                feats = self.neck(feats)
+            last = feats if isinstance(feats, Tensor) else feats[-1]
+            grids = [tuple(last.shape[-2:])] * len(inputs)
+        else:
+            alone = [
+                image[:, :height, :width]
+                for image, (height, width) in zip(inputs, seen)
+            ]
+            maps = self._run_alone(alone) if cache is None else cache.get(
+                self.backbone, alone, self._run_alone, store)
+            grids = [tuple(of_image.shape[-2:]) for of_image in maps]
+            last = _pad(maps)
+            feats = (last, )
+        mask = None if shapes is None else _mask(shapes, seen, grids, last)
+        for sample, *traced in zip(data_samples or (), seen, grids):
+            if sample is not None:
+                sample.set_metainfo(dict(traced=traced))
         shares = ()
-        if takes_mask and mixing and getattr(self.head, 'gives_evidence',
-                                             False):
-            feats, shares = self.neck(feats, padding_mask=mask, mixing=True)
-        elif takes_mask:
-            feats = self.neck(feats, padding_mask=mask)  # (B, D, h, w)
+        if isinstance(self.neck, INTREncoder):
+            if mixing and getattr(self.head, 'gives_evidence', False):
+                feats, shares = self.neck(
+                    feats, padding_mask=mask, mixing=True)
+            else:
+                feats = self.neck(feats, padding_mask=mask)  # (B, D, h, w)
         return feats, mask, shares
 
+    def _shapes_alone(self, shapes: list[tuple[int,
+                                               int]]) -> list[tuple[int, int]]:
+        """Height and width of each image with its own padding alone."""
+        divisor = getattr(self.data_preprocessor, 'pad_size_divisor', 1)
+        return [
+            tuple(-(-edge // divisor) * divisor for edge in shape)
+            for shape in shapes
+        ]
+
+    def _usable_cache(self, inputs: Tensor) -> FeatureCache | None:
+        # Who hooks the backbone wants to see it at work.
+        if inputs.requires_grad or self.backbone._forward_pre_hooks:
+            return None
+        return self.feature_cache
+
+    def _run_alone(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The backbone's last map (C_in, h, w) of each image (3, H, W), those
+        of one size together."""
+        groups = {}
+        for place, image in enumerate(images):
+            groups.setdefault(image.shape, []).append(place)
+        if len(groups) > 1 and any(
+                isinstance(part, _BatchNorm) and part.training
+                for part in self.backbone.modules()):
+            raise ValueError(
+                'INTRClassifier pads after the backbone, which sees images of '
+                'one size at a time, but its batch normalisation takes the '
+                'statistics of the whole batch: set backbone.norm_eval=True, '
+                'or pad_after_backbone=False.')
+        maps = [None] * len(images)
+        for places in groups.values():
+            feats = self._run_backbone(
+                torch.stack([images[place] for place in places]))
+            last = feats if isinstance(feats, Tensor) else feats[-1]
+            if last.dim() != 4:
+                raise ValueError(
+                    'INTRClassifier pads feature maps (B, C, H, W), but '
+                    f'{type(self.backbone).__name__} gives the shape '
+                    f"{tuple(last.shape)}: set out_type='featmap' on it, or "
+                    'pad_after_backbone=False.')
+            for place, of_image in zip(places, last):
+                maps[place] = of_image
+        return maps
+
     def _run_backbone(self, inputs: Tensor):
-        if 'backbone' in self.frozen and torch.is_grad_enabled():
+        if ('backbone' in self.frozen and torch.is_grad_enabled()
+                and not inputs.requires_grad):
             with torch.no_grad():
                 return self._run_backbone(inputs)
         # Where a CPU predicts, activations of few images stay in its cache
@@ -278,3 +375,30 @@ class INTRClassifier(ImageClassifier):
         if isinstance(parts[0], Tensor):
             return torch.cat(parts)
         return tuple(torch.cat(maps) for maps in zip(*parts))
+
+
+def _pad(maps: list[Tensor]) -> Tensor:
+    """Maps (C, h, w) of several sizes as one batch, (B, C, H, W)."""
+    height, width = (
+        max(of_image.size(axis) for of_image in maps) for axis in (1, 2))
+    return torch.stack([
+        F.pad(of_image,
+              (0, width - of_image.size(2), 0, height - of_image.size(1)))
+        for of_image in maps
+    ])
+
+
+def _mask(shapes: list[tuple[int, int]], seen: list[tuple[int, int]],
+          grids: list[tuple[int, int]], feat: Tensor) -> Tensor | None:
+    """Which cells of a feature map are padding, (B, H, W), where image and
+    grid of each are padded further."""
+    if len(set(seen)) == 1:
+        return mask_outside(shapes, seen[0], feat)
+    mask = torch.ones(
+        len(feat), *feat.shape[-2:], dtype=torch.bool, device=feat.device)
+    for of_image, shape, padded, (height,
+                                  width) in zip(mask, shapes, seen, grids):
+        own = feat[:1, :, :height, :width]
+        inside = mask_outside([shape], padded, own)
+        of_image[:height, :width] = False if inside is None else inside[0]
+    return mask

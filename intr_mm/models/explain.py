@@ -88,22 +88,22 @@ def explain_batch(
     with tracing as cells:
         mixing = ()
         if isinstance(model, INTRClassifier):
-            feats, _, mixing = model.extract(
+            feats, mask, mixing = model.extract(
                 images, samples, mixing=classes is not None)
         else:
             feats = model.extract_feat(images)
     grid = head.pre_logits(feats)  # (B, D, H, W)
-    mask = make_padding_mask(samples, grid)
+    if not isinstance(model, INTRClassifier):
+        mask = make_padding_mask(samples, grid)
     decoded = head.decode(grid, mask, layers)
     decoded.mixing = mixing
     if classes is None:
         return head.predict_decoded(decoded, samples), decoded
-    geometry = cells[tuple(grid.shape[-2:])]
     request = dict(classes=classes, layer=layers, even=True)
     samples = head.predict_decoded(decoded, samples, dict(attention=request))
     valid = cut_padding(grid, mask)  # of each image (D, h, w)
     for sample, of_image in zip(samples, valid):
-        sample.set_metainfo(dict(geometry=geometry))
+        sample.set_metainfo(dict(geometry=cells.of_sample(sample)))
         if memory:
             norms = [head.memory_norms(of_image[None], i)[0] for i in layers]
             sample.set_field(torch.stack(norms), 'memory')

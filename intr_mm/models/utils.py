@@ -96,16 +96,36 @@ def make_padding_mask(data_samples: list[DataSample] | None,
         Bool of shape (B, H, W), True where a cell is padding; None if no image
         is padded, or nothing is known of the sizes.
     """
-    if not data_samples or data_samples[0] is None:
+    shapes = image_shapes(data_samples)
+    if shapes is None:
         return None
-    if any('batch_input_shape' not in sample for sample in data_samples):
+    return mask_outside(shapes, data_samples[0].batch_input_shape, feat)
+
+
+def image_shapes(data_samples: list[DataSample] | None) -> list[tuple] | None:
+    """Height and width in pixels of each image of a batch without its padding;
+    None if they are not known."""
+    if not data_samples or any(
+            sample is None or 'batch_input_shape' not in sample
+            for sample in data_samples):
         return None
-    padded = data_samples[0].batch_input_shape
-    valid = [tuple(sample.img_shape[:2]) for sample in data_samples]
-    if all(shape == tuple(padded) for shape in valid):
+    return [tuple(sample.img_shape[:2]) for sample in data_samples]
+
+
+def mask_outside(shapes: list[tuple[int, int]], padded: tuple[int, int],
+                 feat: Tensor) -> Tensor | None:
+    """Bool of shape (B, H, W), True where a cell of a feature map (B, C, H, W)
+    is padding, by nearest interpolation; None where none is.
+
+    Args:
+        shapes: Height and width of each image, in pixels or cells.
+        padded: Those of the padded batch, in the same.
+        feat: The feature map.
+    """
+    if all(shape == tuple(padded) for shape in shapes):
         return None
     rows, columns = (
-        _valid_cells([shape[axis] for shape in valid], padded[axis],
+        _valid_cells([shape[axis] for shape in shapes], padded[axis],
                      feat.size(axis + 2)) for axis in range(2))
     return ~(rows[:, :, None] & columns[:, None, :]).to(feat.device)
 

@@ -17,6 +17,7 @@ import torch
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmcv.cnn.bricks.transformer import AdaptivePadding
 from mmengine.utils import to_2tuple
+from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 Grid = tuple[int, int]
@@ -111,14 +112,66 @@ def remove_forward_overrides(
             if 'forward' in vars(part)]
 
 
-class _TracedGrids(dict):
-    """Geometry of each grid (height, width) that a forward pass met."""
+class TracedCells:
+    """Where the cells of the grids lie that forward passes met.
 
-    def __missing__(self, grid: Grid) -> CellGeometry:
-        raise ValueError(
-            f'No convolution, pooling or unfolding leads to the feature grid '
-            f'{grid}, so its cells cannot be placed on the image; the grids '
-            f'met are {list(self)}, use a feature map of one of them.')
+    Images and grids are named by their height and width.
+    """
+
+    def __init__(self) -> None:
+        # of each size of images the grids met, of the last pass
+        self._passes: dict[Grid, dict[Grid, CellGeometry]] = {}
+        self._grids: dict[Grid, CellGeometry] = {}
+
+    def start(self, image: Grid) -> None:
+        """Follow images of a size from the backbone on."""
+        self._grids = {image: CellGeometry(1., 0.)}
+        self._passes[image] = self._grids
+
+    def step(self, module: nn.Module, grid: Grid, output: Tensor) -> None:
+        """Follow a window from one grid to the next."""
+        kernel, stride, left, new_grid = _window(module, grid, output)
+        # Stages have several branches onto one grid, a shortcut beside a
+        # block: the first to arrive tells where its cells are.
+        if grid not in self._grids or new_grid in self._grids:
+            return
+        old = self._grids[grid]
+        new = {
+            CellGeometry(old.stride * s,
+                         old.offset + old.stride * ((k - 1) / 2 - p))
+            for k, s, p in zip(kernel, stride, left)
+        }
+        if len(new) > 1:
+            raise NotImplementedError(
+                f'{type(module).__name__} places its cells differently in '
+                f'rows and columns for a feature map of {grid}: {new}; give '
+                'the model square kernels and strides, and square images if '
+                'its padding adapts to them.')
+        self._grids[new_grid] = new.pop()
+
+    def of_sample(self, sample: DataSample) -> CellGeometry:
+        """Where the cells of a sample's maps lie, of which the model says its
+        part in the pass as ``traced``; else its last pass counts, and the
+        sample's ``grid``."""
+        if 'traced' in sample:
+            return self.geometry(sample.traced[1], sample.traced[0])
+        return self.geometry(sample.grid)
+
+    def geometry(self, grid: Grid, image: Grid | None = None) -> CellGeometry:
+        """Where the cells of a grid lie on images of a size, by default those
+        that came last.
+
+        Raises:
+            ValueError: If no window leads to the grid.
+        """
+        grids = self._grids if image is None else self._passes.get(image, {})
+        if grid not in grids:
+            raise ValueError(
+                f'No convolution, pooling or unfolding leads to the feature '
+                f'grid {grid}, so its cells cannot be placed on the image; '
+                f'the grids met are {list(grids)}, use a feature map of one '
+                'of them.')
+        return grids[grid]
 
 
 @contextmanager
@@ -137,43 +190,23 @@ def _plain_backbone(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def trace_cells(model: nn.Module) -> Iterator[dict[Grid, CellGeometry]]:
+def trace_cells(model: nn.Module) -> Iterator[TracedCells]:
     """Follow the cells of every feature grid through forward passes.
 
     Args:
         model: Classifier with a ``backbone``.
 
     Yields:
-        Filled by each forward pass under the context: the geometry of each
-        grid (height, width), from the image that enters the backbone to the
-        coarsest feature map.
+        Filled by each forward pass under the context, from the image that
+        enters the backbone to the coarsest feature map.
     """
-    cells = _TracedGrids()
+    cells = TracedCells()
 
     def start(_, args):
-        cells.clear()
-        cells[tuple(args[0].shape[-2:])] = CellGeometry(1., 0.)
+        cells.start(tuple(args[0].shape[-2:]))
 
     def step(module, args, output):
-        grid = tuple(args[0].shape[-2:])
-        kernel, stride, left, new_grid = _window(module, grid, output)
-        # Stages have several branches onto one grid, a shortcut beside a
-        # block: the first to arrive tells where its cells are.
-        if grid not in cells or new_grid in cells:
-            return
-        old = cells[grid]
-        new = {
-            CellGeometry(old.stride * s,
-                         old.offset + old.stride * ((k - 1) / 2 - p))
-            for k, s, p in zip(kernel, stride, left)
-        }
-        if len(new) > 1:
-            raise NotImplementedError(
-                f'{type(module).__name__} places its cells differently in '
-                f'rows and columns for a feature map of {grid}: {new}; give '
-                'the model square kernels and strides, and square images if '
-                'its padding adapts to them.')
-        cells[new_grid] = new.pop()
+        cells.step(module, tuple(args[0].shape[-2:]), output)
 
     with _plain_backbone(model):
         handles = [model.backbone.register_forward_pre_hook(start)]
@@ -224,7 +257,7 @@ def infer_cell_geometry(
             f'{tuple(last.shape)}, not a feature map (B, C, H, W); remove the '
             "pooling neck, or set out_type='featmap' on a transformer "
             'backbone.')
-    return cells[tuple(last.shape[-2:])]
+    return cells.geometry(tuple(last.shape[-2:]))
 
 
 def _window(module: nn.Module, grid: Grid, output: Tensor):

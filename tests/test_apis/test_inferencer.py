@@ -204,6 +204,7 @@ def test_mmpretrains_classifier(checkpoint, inferencer, birds):
     cfg.model.type = 'ImageClassifier'
     cfg.model.pop('test_cfg')
     cfg.model.pop('channels_last')
+    cfg.model.pop('pad_after_backbone')
     cfg.data_preprocessor.type = 'ClsDataPreprocessor'
     plain = INTRInferencer(cfg, checkpoint)
     paths = [str(birds / f'bird_{i}.png') for i in (0, 3)]
@@ -219,6 +220,7 @@ def test_mmpretrains_classifier(checkpoint, inferencer, birds):
 def test_models_that_do_not_fit(inferencer):
     cfg = Config.fromfile(DEMO)
     cfg.model.neck = dict(type='GlobalAveragePooling')
+    cfg.model.pad_after_backbone = False
     cfg.model.head = dict(
         type='LinearClsHead', num_classes=12, in_channels=128)
     with pytest.raises(TypeError, match='INTRHead'):

@@ -4,6 +4,8 @@ model = dict(
     type='INTRClassifier',
     # how the backbone lies in memory: faster, and the same numbers
     channels_last=True,
+    # what is predicted of an image depends on no other of its batch
+    pad_after_backbone=True,
     backbone=dict(
         type='TorchvisionResNet',
         depth=50,

@@ -164,7 +164,7 @@ class AttentionVisualizationHook(Hook):
             image = inputs[place]
             sample.set_metainfo(
                 dict(
-                    geometry=self._cells[sample.grid],
+                    geometry=self._cells.of_sample(sample),
                     img_shape=tuple(image.shape[-2:])))
         return Explanation.from_sample(
             sample,
