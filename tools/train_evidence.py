@@ -36,6 +36,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--lr', type=float, default=1e-3, help='(default: 0.001)')
     parser.add_argument(
+        '--temperature',
+        type=float,
+        default=1.,
+        help='divides the logits that are compared; above 1 where the model '
+        'is all but certain of its training images (default: 1)')
+    parser.add_argument(
         '--amp',
         action='store_true',
         help='enable automatic-mixed-precision training, in bfloat16 where it '
@@ -49,22 +55,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evidence_model(model: ConfigDict) -> ConfigDict:
+def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
     """Config of a model whose head explains another.
 
     Args:
         model: Config of an ``INTRClassifier`` or an ``ImageClassifier``.
+        temperature: See :class:`intr_mm.models.EvidenceReader`.
     """
     head, neck = model.head, model.get('neck')
     new = dict(
         type='EvidenceReader',
         num_classes=head.num_classes,
         auxiliary=head,
-        distill=True)
+        distill=True,
+        temperature=temperature)
+    kept = ('channels_last', 'pad_after_backbone', 'feature_cache')
     model = ConfigDict(
         type='INTRClassifier',
         backbone=model.backbone,
-        frozen=('backbone', 'neck'))
+        frozen=('backbone', 'neck'),
+        **{name: model[name]
+           for name in kept if name in model})
     if neck is not None and issubclass(MODELS.get(neck.type), INTREncoder):
         model.neck = neck
         new.update(embed_dims=neck.get('embed_dims', 256))
@@ -84,7 +95,7 @@ def evidence_model(model: ConfigDict) -> ConfigDict:
 def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(args.config)
     fill_num_classes(cfg, 'train_dataloader')
-    cfg.model = evidence_model(cfg.model)
+    cfg.model = evidence_model(cfg.model, args.temperature)
     cfg.load_from = args.checkpoint
     cfg.launcher = 'none'
     stem = osp.splitext(osp.basename(args.config))[0]

@@ -24,6 +24,11 @@ class EvidenceReader(EvidenceHead):
             and its predictions are learned instead of the labels. A checkpoint
             of the model that it comes from can be loaded as it is. Predictions
             then carry its label as ``teacher_label``.
+        temperature: Divides the logits of both before they are compared, as in
+            `Distilling the Knowledge in a Neural Network
+            <https://arxiv.org/abs/1503.02531>`_: above 1, what the other head
+            thinks of the less likely classes counts more. It matters where
+            that head is all but certain of the images it was trained on.
         **kwargs: Those of :class:`EvidenceHead`.
     """
 
@@ -31,8 +36,13 @@ class EvidenceReader(EvidenceHead):
                  auxiliary: dict,
                  auxiliary_neck: dict | None = None,
                  distill: bool = False,
+                 temperature: float = 1.,
                  **kwargs) -> None:
         super().__init__(**kwargs)
+        if not temperature > 0:
+            raise ValueError('EvidenceReader needs a temperature above 0, got '
+                             f'{temperature}.')
+        self.temperature = temperature
         self.auxiliary = MODELS.build(auxiliary)
         self.auxiliary_neck = auxiliary_neck and MODELS.build(auxiliary_neck)
         self.distill = distill
@@ -73,8 +83,11 @@ class EvidenceReader(EvidenceHead):
                 'loaded: set load_from=CHECKPOINT.')
         decoded, mass = self._decode(self.pre_logits(feats), padding_mask)
         with torch.no_grad():
-            teacher = self._ask_auxiliary(feats, padding_mask).softmax(-1)
-        losses = dict(loss=F.cross_entropy(decoded.logits, teacher))
+            teacher = self._ask_auxiliary(feats, padding_mask)
+            teacher = (teacher / self.temperature).softmax(-1)
+        loss = F.cross_entropy(decoded.logits / self.temperature, teacher)
+        # gradients of one size at all temperatures
+        losses = dict(loss=loss * self.temperature**2)
         if self.mass_weight:
             losses.update(self._loss_mass(decoded, mass, teacher.argmax(1)))
         return losses
