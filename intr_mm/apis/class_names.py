@@ -19,9 +19,23 @@ class ClassNames:
     Args:
         names: Name of each class. None, if they are not known, leaves indices.
         num_classes: Number of classes of the model.
+
+    Raises:
+        ValueError: The names are no texts, or fewer or more than the classes.
     """
 
     def __init__(self, names: Sequence[str] | None, num_classes: int) -> None:
+        if names is not None:
+            if isinstance(
+                    names,
+                    str) or not all(isinstance(name, str) for name in names):
+                raise ValueError('`classes` has to be a list of names, got '
+                                 f'{str(names)[:99]!r}.')
+            if len(names) != num_classes:
+                raise ValueError(
+                    f'There are {len(names)} names of classes, but the model '
+                    f'has {num_classes} classes: give `classes` with a name '
+                    'for each.')
         self.names = None if names is None else list(names)
         self.num_classes = num_classes
 
@@ -77,10 +91,13 @@ class ClassNames:
         Raises:
             UnknownClassError: If there is no such class.
         """
+        # numbers and arrays of numpy and torch, too
+        spec = getattr(spec, 'tolist', lambda: spec)()
         if isinstance(spec, (str, int)):
             spec = [spec]
         return [
-            item if _WORDS.fullmatch(str(item)) else self.index(item)
+            item if isinstance(item, str) and _WORDS.fullmatch(item) else
+            self.index(getattr(item, 'tolist', lambda: item)())
             for item in spec
         ]
 

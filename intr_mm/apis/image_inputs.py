@@ -126,7 +126,7 @@ def read_image(image: ImageInput, loader: Callable | None = None) -> dict:
             f'{error}.') from error
     results = dict(image) if isinstance(image, dict) else dict(img_path=image)
     if 'img' not in results:
-        results = (loader or LoadIntactImage())(results)
+        results = _load(results, loader or LoadIntactImage())
     shape = results['img'].shape[:2]
     if max(shape) > MAX_ASPECT * min(shape):
         name = results.get('img_path')
@@ -135,6 +135,21 @@ def read_image(image: ImageInput, loader: Callable | None = None) -> dict:
             f'pixels: give one at most {MAX_ASPECT} times as long as it is '
             'wide.')
     return dict(dict(img_shape=shape, ori_shape=shape), **results)
+
+
+def _load(results: dict, loader: Callable) -> dict:
+    """Call whatever loader a config has."""
+    path, reason = results['img_path'], 'the log says why'
+    try:
+        loaded = loader(results)
+    except (UnreadableImageError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # of mmcv and its backends
+        loaded, reason = None, error
+    if loaded is None:
+        raise UnreadableImageError(f"Image '{path}' cannot be read ({reason})"
+                                   ': replace the file, or take it out.')
+    return loaded
 
 
 def build_pipeline(cfg: Config,

@@ -1,5 +1,9 @@
+import logging
+import math
 from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
 from pathlib import Path
+from threading import RLock, current_thread, main_thread
 
 import mmcv
 import numpy as np
@@ -7,23 +11,28 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
 from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
+from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
+from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.evaluation import apply_temperature
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
 from .class_names import ClassNames
-from .image_inputs import (build_pipeline, list_images, read_image,
+from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
 
 Classes = str | int | Sequence[str | int]
+# on pixels, 1 GB
+_MAX_MAP_VALUES = 2**28
 
 
 class INTRInferencer(ImageClassificationInferencer):
@@ -70,11 +79,16 @@ class INTRInferencer(ImageClassificationInferencer):
                  temperature: float | None = None,
                  img_size: int | None = None,
                  **kwargs) -> None:
-        if temperature is not None and not temperature > 0:
+        if temperature is not None and not (isinstance(temperature, Real)
+                                            and 0 < temperature < math.inf):
             raise ValueError(
-                f'temperature has to be above 0, got {temperature}.')
+                f'temperature has to be a number above 0, got {temperature}.')
+        if img_size is not None:
+            _check_count('img_size', img_size)
         self.temperature = temperature
         self._img_size = img_size
+        # Tracing the cells hooks into the model, and figures share a state.
+        self._lock = RLock()
         if not isinstance(model, BaseModel):
             kwargs = _with_num_classes(model, pretrained, kwargs)
         elif not hasattr(model, '_config'):
@@ -98,15 +112,21 @@ class INTRInferencer(ImageClassificationInferencer):
                  inputs,
                  return_datasamples: bool = False,
                  batch_size: int = 1,
+                 strict: bool | None = None,
                  **kwargs) -> list[dict | DataSample]:
-        """Classify images.
+        """Classify images; several threads may do so.
 
         Args:
             inputs: A path or URL; a folder, of which the images directly in it
-                are taken; a uint8 array in BGR; or a list of images.
+                are taken; an array, BGR or grey, of any real type; a PIL
+                image; or a list of images.
             return_datasamples: Whether to return the data samples of the
                 model.
             batch_size: Images in a batch.
+            strict: Whether to stop at an image that cannot be read. Otherwise
+                it is named and counted in the log, listed in ``out_file`` with
+                its ``error``, and left out of the results. None stops, except
+                in a folder.
             maps: Classes whose attention to give: any of ``'pred'``,
                 ``'topN'`` (as ``'top3'``), names and indices. None computes
                 none.
@@ -115,7 +135,8 @@ class INTRInferencer(ImageClassificationInferencer):
                 those on the cells. Defaults to True.
             out_file: JSON file to write: for each image its path, label,
                 class, score, ``topk`` best classes, and cell maps of attention
-                and of evidence. Defaults to None.
+                and of evidence; those that cannot be read come last. Defaults
+                to None.
             topk: Number of best classes in ``out_file``. Defaults to 5.
             **kwargs: ``show``, ``wait_time`` and ``show_dir`` draw the
                 attention if ``maps`` asks for any; without, see
@@ -129,28 +150,60 @@ class INTRInferencer(ImageClassificationInferencer):
             each map summing to 1, their ``geometry`` and ``img_shape`` (the
             network's input), and ``attention`` (K, heads, H, W), float32: the
             cells' values interpolated at the pixels of the image as given, 0
-            where the pipeline cuts the image off. ``even_score`` is the
+            where the pipeline cuts the image off; of an image so large that
+            they would take more than 1 GB, at the pixels of the image reduced.
+            ``even_score`` is the
             predicted class's score if all heads of the last layer looked
             evenly, where the head can tell. A head that gives evidence adds
             ``evidence_cells`` (K, heads, h, w), which sum to the classes'
             logits before a temperature divides them, and ``found_mass`` (K, ),
             the mean sum of a head's map.
         """
-        self._check_batch_size(batch_size)
-        return super().__call__(inputs, return_datasamples, batch_size,
-                                **kwargs)
+        _check_count('batch_size', batch_size)
+        _, forward_kwargs, visualize_kwargs, postprocess_kwargs = (
+            self._dispatch_kwargs(**kwargs))
+        _check_count('topk', kwargs.get('topk', 1))
+        images = list_images(inputs)
+        if strict is None:
+            strict = not is_folder(inputs)
+        unreadable = None if strict else {}
+        batches = self.preprocess(images, batch_size, unreadable)
+        if current_thread() is main_thread():
+            # mmpretrain's bars are no business of several threads
+            batches = track(
+                batches, 'Inference', total=-(-len(images) // batch_size))
+        preds = []
+        for data in batches:
+            preds.extend(self.forward(data, **forward_kwargs))
+        failed = unreadable or {}
+        read = [image for i, image in enumerate(images) if i not in failed]
+        with self._lock:
+            pictures = self.visualize(read, preds, **visualize_kwargs)
+        return self.postprocess(
+            preds,
+            pictures,
+            return_datasamples,
+            errors=[
+                dict(path=_path_of(images[i]), error=failed[i]) for i in failed
+            ],
+            **postprocess_kwargs)
 
-    def preprocess(self, inputs: Sequence, batch_size: int = 1):
+    def preprocess(self,
+                   inputs: Sequence,
+                   batch_size: int = 1,
+                   unreadable: dict[int, str] | None = None):
         """Load images and send them through the pipeline.
 
         Args:
             inputs: Images, see :meth:`__call__`.
             batch_size: Images in a batch.
+            unreadable: Receives the place of each image that cannot be read
+                among the inputs, and the reason. None raises.
 
         Yields:
             dict: ``inputs`` and ``data_samples``, lists of ``batch_size``.
         """
-        images = (self._prepare(read_image(i, self._loader)) for i in inputs)
+        images = map(self._prepare, self._read(inputs, unreadable))
         yield from map(pseudo_collate,
                        self._get_chunk_data(images, batch_size))
 
@@ -169,12 +222,14 @@ class INTRInferencer(ImageClassificationInferencer):
             sample.set_metainfo(dict(attention_layer=layer))
         return samples
 
-    def explain(self,
-                inputs,
-                classes: Classes = ('pred', ),
-                layers: Sequence[int] = (-1, ),
-                batch_size: int = 1,
-                memory: bool = False) -> Iterator[Explanation]:
+    def explain(
+            self,
+            inputs,
+            classes: Classes = ('pred', ),
+            layers: Sequence[int] = (-1, ),
+            batch_size: int = 1,
+            memory: bool = False,
+            unreadable: dict[int, str] | None = None) -> Iterator[Explanation]:
         """Say where classes looked, image after image.
 
         Several layers share one pass of the model.
@@ -188,13 +243,17 @@ class INTRInferencer(ImageClassificationInferencer):
             layers: Decoder layers.
             batch_size: Images in a batch.
             memory: Whether to add :meth:`BaseExplainingHead.memory_norms`.
+            unreadable: Receives the place of each image that cannot be read
+                among the inputs, and the reason; it is passed over. None
+                raises.
 
         Yields:
-            One for each image.
+            One for each image that is read. Its name is the ``name`` of a
+            dict, or the stem of its path.
         """
-        self._check_batch_size(batch_size)
+        _check_count('batch_size', batch_size)
         spec = self.class_names.resolve(classes)
-        images = (read_image(i, self._loader) for i in list_images(inputs))
+        images = self._read(list_images(inputs), unreadable)
         for chunk in self._get_chunk_data(images, batch_size):
             batch = [self._prepare(results) for results in chunk]
             asked = spec
@@ -261,13 +320,13 @@ class INTRInferencer(ImageClassificationInferencer):
                     visualization: list[np.ndarray] | None,
                     return_datasamples: bool = False,
                     image_maps: bool = True,
+                    errors: Sequence[dict] = (),
                     out_file: str | None = None,
                     topk: int = 5) -> list[dict | DataSample]:
         """Turn data samples into results; see :meth:`__call__`."""
         if out_file is not None:
-            dump([_to_record(p, self.class_names, topk) for p in preds],
-                 str(out_file),
-                 file_format='json')
+            records = [_to_record(p, self.class_names, topk) for p in preds]
+            dump([*records, *errors], str(out_file), file_format='json')
         results = super().postprocess(preds, visualization, return_datasamples)
         if return_datasamples:
             return results
@@ -312,6 +371,21 @@ class INTRInferencer(ImageClassificationInferencer):
     def _inputs_to_list(self, inputs) -> list:
         return list_images(inputs)
 
+    def _read(self, images: Sequence,
+              unreadable: dict[int, str] | None) -> Iterator[dict]:
+        for i, image in enumerate(images):
+            try:
+                yield read_image(image, self._loader)
+            except UnreadableImageError as error:
+                if unreadable is None:
+                    raise
+                unreadable[i] = str(error)
+                print_log(
+                    f'{error} It is passed over, as number {len(unreadable)} '
+                    'of such images.',
+                    logger='current',
+                    level=logging.ERROR)
+
     def _prepare(self, results: dict) -> dict:
         """Pipeline of one image, after which its file is still known."""
         data = self.pipeline(dict(results))
@@ -326,8 +400,18 @@ class INTRInferencer(ImageClassificationInferencer):
                  classes: Sequence | None,
                  layers: Sequence[int],
                  memory: bool = False) -> list[DataSample]:
-        samples, _ = explain_batch(
-            self.model, **data, classes=classes, layers=layers, memory=memory)
+        depth = self.model.head.num_layers
+        for layer in layers:
+            if not isinstance(layer, Integral) or not -depth <= layer < depth:
+                raise IndexError(f'layer={layer!r} is out of range: the '
+                                 f'decoder has the layers 0 to {depth - 1}.')
+        with self._lock:
+            samples, _ = explain_batch(
+                self.model,
+                **data,
+                classes=classes,
+                layers=layers,
+                memory=memory)
         samples = [sample.cpu() for sample in samples]
         if self.temperature is not None:
             for sample in samples:
@@ -346,16 +430,28 @@ class INTRInferencer(ImageClassificationInferencer):
             sample,
             image=results['img'][rows, columns, ::-1].astype(np.uint8),
             layers=[layer % depth for layer in layers],
-            name=Path(sample.get('img_path') or '').stem)
+            name=results.get('name')
+            or Path(sample.get('img_path') or '').stem)
 
     def _on_image(self, cells: np.ndarray, sample: DataSample) -> np.ndarray:
         """Maps (K, heads, h, w) at the pixels of the image, (K, heads, H, W),
         0 where the network did not see it."""
-        rows, columns = self._region(sample.ori_shape)
-        maps = np.zeros((*cells.shape[:2], *sample.ori_shape), np.float32)
-        maps[..., rows, columns] = sample.geometry.resample(
-            cells, sample.img_shape,
-            (rows.stop - rows.start, columns.stop - columns.start))
+        shape, region = sample.ori_shape, self._region(sample.ori_shape)
+        shrink = math.sqrt(cells[..., 0, 0].size * math.prod(shape) /
+                           _MAX_MAP_VALUES)
+        if shrink > 1:
+            shape = tuple(math.ceil(edge / shrink) for edge in shape)
+            region = tuple(
+                slice(
+                    int(part.start /
+                        shrink), min(math.ceil(part.stop / shrink), edge))
+                for part, edge in zip(region, shape))
+        maps = np.zeros((*cells.shape[:2], *shape), np.float32)
+        view = maps[(..., *region)]
+        for index in np.ndindex(cells.shape[:2]):
+            view[index] = sample.geometry.resample(cells[index],
+                                                   sample.img_shape,
+                                                   view.shape[-2:])
         return maps
 
     def _region(self, shape: tuple[int, int]) -> tuple[slice, slice]:
@@ -363,12 +459,17 @@ class INTRInferencer(ImageClassificationInferencer):
             self._regions[shape] = visible_region(self.pipeline, shape)
         return self._regions[shape]
 
-    @staticmethod
-    def _check_batch_size(batch_size: int) -> None:
-        # mmpretrain would wait for images for ever.
-        if batch_size < 1:
-            raise ValueError(f'batch_size has to be 1 or more, got '
-                             f'{batch_size}.')
+
+def _check_count(name: str, value: int) -> None:
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f'{name} has to be a whole number from 1 on, got '
+                         f'{value!r}.')
+
+
+def _path_of(image) -> str | None:
+    if isinstance(image, dict):
+        return image.get('img_path')
+    return image if isinstance(image, str) else None
 
 
 def _with_num_classes(model: ModelType, pretrained: bool | str,

@@ -254,11 +254,9 @@ class BaseExplainingHead(ClsHead):
         Returns:
             With ``pred_score`` (C, ), ``pred_label`` and the asked maps.
         """
-        requests = dict(self.test_cfg)
+        requests = self._standing_requests(data_samples)
         if attention is not None:
             requests['attention'] = attention
-        # None takes back what a base config asks for
-        requests = {k: v for k, v in requests.items() if v is not None}
         layers = [
             layer for request in requests.values()
             for layer in _as_list(request.get('layer', -1))
@@ -266,6 +264,23 @@ class BaseExplainingHead(ClsHead):
         decoded = self.decode(self.pre_logits(feats), padding_mask, layers)
         decoded.mixing = mixing
         return self.predict_decoded(decoded, data_samples, requests)
+
+    def _standing_requests(
+            self, data_samples: list[DataSample | None] | None) -> dict:
+        """Those of ``test_cfg`` that can be met: None takes back what a base
+        config asks for, and no one knows the true class of a photo."""
+        known = bool(data_samples) and all('gt_label' in (sample or ())
+                                           for sample in data_samples)
+        requests = {}
+        for name, request in self.test_cfg.items():
+            if request is None:
+                continue
+            classes = request['classes']
+            if not known and not isinstance(classes, Tensor):
+                classes = [item for item in classes if item != 'gt']
+            if len(classes):
+                requests[name] = dict(request, classes=classes)
+        return requests
 
     def predict_decoded(
             self,

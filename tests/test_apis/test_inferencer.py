@@ -1,17 +1,20 @@
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpretrain import get_model
+from mmengine.registry import DefaultScope
+from mmpretrain import ImageClassificationInferencer, get_model
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from intr_mm.apis import INTRInferencer
-from ..tiny import (CONFIG, DEMO, likeness, save_model, tiny_cfg, tiny_model,
-                    write_birds)
+from ..tiny import (CONFIG, DEMO, ROOT, likeness, save_model, tiny_cfg,
+                    tiny_model, write_birds)
 
 EVIDENCE_HEAD = dict(
     _delete_=True,
@@ -237,11 +240,129 @@ def test_number_of_classes_is_that_of_the_checkpoint(checkpoint):
     assert INTRInferencer(cfg, checkpoint).model.head.num_classes == 12
 
 
-def test_batch_size(inferencer):
-    with pytest.raises(ValueError, match='batch_size'):
-        inferencer([], batch_size=0)
-    with pytest.raises(ValueError, match='batch_size'):
-        next(inferencer.explain([], batch_size=0))
+@pytest.mark.parametrize('arguments, message', [
+    (dict(batch_size=0), 'batch_size has to be .* got 0'),
+    (dict(batch_size='two'), "batch_size has to be .* got 'two'"),
+    (dict(topk=0), 'topk has to be'),
+    (dict(layer=2), 'layer=2 is out of range'),
+    (dict(layer='last'), "layer='last' is out of range"),
+    (dict(maps='Bluebird'), "no class 'Bluebird'; the closest"),
+    (dict(maps=99), 'Class 99 is out of range'),
+    (dict(maps=np.arange(11, 14)), 'Class 12 is out of range'),
+])
+def test_arguments_are_checked_by_name(inferencer, birds, arguments, message):
+    with pytest.raises((ValueError, IndexError), match=message):
+        inferencer(str(birds / 'bird_0.png'), **arguments)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(classes=['a', 'b']), 'There are 2 names .* has 12 classes: give'),
+    (dict(classes=list('abcdefghijklm')), 'There are 13 names'),
+    (dict(classes='a bird'), "has to be a list of names, got 'a bird'"),
+    (dict(classes=range(12)), 'has to be a list of names'),
+    (dict(temperature=float('nan')), 'temperature has to be .* got nan'),
+    (dict(temperature='warm'), 'temperature has to be .* got warm'),
+    (dict(img_size=0), 'img_size has to be'),
+])
+def test_what_a_model_is_given_is_checked(inferencer, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        INTRInferencer(inferencer.model, **arguments)
+
+
+def test_classes_are_numbers_of_any_kind(inferencer, birds):
+    path = str(birds / 'bird_0.png')
+    for maps in (3, np.int64(3), [np.int32(3)], np.array([3]), torch.tensor(3),
+                 np.str_('3'), (torch.tensor(3), )):
+        result, = inferencer(path, maps=maps)
+        assert result['attention_classes'] == [3]
+
+
+@pytest.fixture
+def damaged(birds, tmp_path):
+    """A folder of two birds, and between them by name one that is cut."""
+    for name, i in (('a', 0), ('z', 3)):
+        shutil.copy(birds / f'bird_{i}.png', tmp_path / f'{name}.png')
+    content = (birds / 'bird_0.png').read_bytes()
+    (tmp_path / 'm_cut.png').write_bytes(content[:len(content) // 2])
+    return tmp_path
+
+
+def test_a_folder_with_an_image_that_cannot_be_read(inferencer, damaged,
+                                                    monkeypatch):
+    printed = []
+    monkeypatch.setattr('intr_mm.apis.inferencer.print_log',
+                        lambda text, **_: printed.append(text))
+    out = damaged / 'out'
+    calls = dict(maps='pred', out_file=out / 'x.json', show_dir=out)
+    results = inferencer(damaged, batch_size=2, **calls)
+    assert [result['attention'].shape[-1] for result in results] == [288, 432]
+    assert sorted(path.name for path in out.glob('*.png')) == [
+        'a.png', 'z.png'
+    ]  # yapf: disable
+    first, last, cut = json.loads((out / 'x.json').read_text())
+    assert [first['path'], last['path'], cut['path']
+            ] == [str(damaged / f'{n}.png') for n in ('a', 'z', 'm_cut')]
+    assert 'm_cut.png' in cut['error'] and 'label' not in cut
+    assert 'm_cut.png' in printed[0] and 'number 1 of such' in printed[0]
+    unreadable = {}
+    found = inferencer.explain(damaged, unreadable=unreadable)
+    assert [explanation.name for explanation in found] == ['a', 'z']
+    assert list(unreadable) == [1] and 'm_cut.png' in unreadable[1]
+
+
+def test_strict_says_whether_to_stop(inferencer, damaged):
+    paths = sorted(damaged.iterdir())
+    assert len(inferencer(paths, strict=False)) == 2
+    for inputs, strict in ((damaged, True), (paths, None)):
+        with pytest.raises(OSError, match='m_cut.png'):
+            inferencer(inputs, strict=strict)
+
+
+def test_two_threads(inferencer, birds):
+    paths = [str(birds / f'bird_{i}.png') for i in (0, 3)]
+    expected = [inferencer(path, maps='pred')[0] for path in paths]
+    with ThreadPoolExecutor(2) as pool:
+        calls = [
+            pool.submit(inferencer, path, maps='pred') for path in 4 * paths
+        ]
+        found = [call.result()[0] for call in calls]
+    for i, result in enumerate(found):
+        for key in ('pred_scores', 'attention'):
+            np.testing.assert_array_equal(result[key], expected[i % 2][key])
+
+
+def test_maps_of_a_large_photo_are_bounded(inferencer, birds, monkeypatch):
+    path = str(birds / 'bird_3.png')
+    whole, = inferencer(path, maps='top2')
+    monkeypatch.setattr('intr_mm.apis.inferencer._MAX_MAP_VALUES', 200_000)
+    result, = inferencer(path, maps='top2')
+    classes, heads, height, width = result['attention'].shape
+    assert (classes, heads) == (2, 4)
+    assert 180_000 < result['attention'].size < 210_000
+    assert width / height == pytest.approx(1.5, rel=.01)
+    nearest = whole['attention'][..., ::2, ::2].mean()
+    assert result['attention'].mean() == pytest.approx(nearest, rel=.01)
+
+
+def test_mmpretrains_inferencer(checkpoint, inferencer, birds):
+    stock = ImageClassificationInferencer(DEMO, checkpoint)
+    image = cv2.resize(cv2.imread(str(birds / 'bird_0.png')), (96, 96))
+    result, = stock(image)
+    expected, = inferencer(image)
+    np.testing.assert_allclose(result['pred_scores'], expected['pred_scores'],
+                               1e-5)
+
+
+@pytest.mark.parametrize(
+    'config', sorted((ROOT / 'configs').glob('*.py')), ids=lambda p: p.stem)
+def test_pipelines_in_mmpretrains_inferencer(config):
+    """It loads images by itself and sends them into the same pipeline."""
+    cfg = Config.fromfile(config)
+    stock = object.__new__(ImageClassificationInferencer)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        stock.pipeline = stock._init_pipeline(cfg)
+    batch, = stock.preprocess([np.zeros((90, 120, 3), np.uint8)])
+    assert batch['inputs'].shape[:2] == (1, 3)
 
 
 def test_list_models():

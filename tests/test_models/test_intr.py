@@ -174,6 +174,16 @@ def test_a_request_of_a_base_config_can_be_taken_back():
     assert 'attention' not in result and 'pred_score' in result
 
 
+def test_the_true_class_is_passed_over_where_none_is_known():
+    for asked, found in ((('gt', ), None), (('gt', 2), [2])):
+        model = build(test_cfg=dict(attention=dict(classes=asked)))
+        result, = model(**prepare(model, SIZES[0]), mode='predict')
+        assert 'pred_score' in result
+        assert ('attention' in result) == (found is not None)
+        if found:
+            assert result.attention_classes.tolist() == found
+
+
 @pytest.mark.parametrize('loss', [
     dict(type='CrossEntropyLoss'),
     dict(type='LabelSmoothLoss', label_smooth_val=.1, mode='original'),
