@@ -165,8 +165,18 @@ def build_pipeline(cfg: Config,
 
     Returns:
         What loads a file, and what follows.
+
+    Raises:
+        ValueError: If there are several pipelines.
     """
-    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
+    dataset, *others = leaf_datasets(cfg.test_dataloader.dataset)
+    if any(
+            other.get('pipeline') != dataset.get('pipeline')
+            for other in others):
+        raise ValueError(
+            'test_dataloader.dataset has data sets of several pipelines, so '
+            'it is not clear how other images are to be prepared: give them '
+            'one pipeline.')
     loader, transforms = LoadIntactImage(), []
     for transform in dataset.get('pipeline', []):
         transform = TRANSFORMS.build(transform)

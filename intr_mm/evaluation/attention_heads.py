@@ -39,7 +39,7 @@ class EvenAttention(ModelMetric):
         Raises:
             RuntimeError: If the metric was not prepared.
         """
-        _, decoded = explain_batch(self.model, data_batch['inputs'])
+        _, decoded = explain_batch(self.model, self.images(data_batch))
         logits = decoded.logits.float()
         even = self.model.head.rescore_even(decoded).float()
         best = logits.argmax(1, keepdim=True)
@@ -161,8 +161,8 @@ class HeadSelection(ModelMetric):
             RuntimeError: If the metric was not prepared.
         """
         labels = torch.tensor([int(s['gt_label']) for s in data_samples])
-        steps, curves = select_heads(self.model, data_batch['inputs'], labels,
-                                     self.order)
+        steps, curves = select_heads(self.model, self.images(data_batch),
+                                     labels, self.order)
         self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))
 
     def compute_metrics(self, results: list[tuple]) -> dict:

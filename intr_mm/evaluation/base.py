@@ -41,6 +41,21 @@ class ModelMetric(BaseMetric):
                 'PrepareMetricsHook to the hooks, or call prepare(model).')
         return self._model
 
+    def images(self, data_batch: dict) -> list[Tensor]:
+        """The images (3, h, w) of a batch.
+
+        Raises:
+            ValueError: If there are several views of each.
+        """
+        inputs = data_batch['inputs']
+        if len(inputs) and not isinstance(inputs[0], Tensor):
+            raise ValueError(
+                f'{type(self).__name__} asks the model about images, but '
+                'test-time augmentation gives several views of each, whose '
+                'predictions are averaged: test without --tta, or take the '
+                'metric out of test_evaluator.')
+        return inputs
+
 
 def class_maps(sample: dict,
                label: int,

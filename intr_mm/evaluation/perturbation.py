@@ -66,7 +66,8 @@ class PerturbationMetric(ModelMetric):
         self.results.extend(evaluated)
         if not asked:
             return
-        images = [data_batch['inputs'][i] for i in asked]
+        inputs = self.images(data_batch)
+        images = [inputs[i] for i in asked]
         key = f'{self.target}_label'
         classes = [int(data_samples[i][key]) for i in asked]
         explained = self.explainer(model, images, torch.tensor(classes))

@@ -108,7 +108,7 @@ class PointingMetric(ModelMetric):
     def _explain(self, data_batch: dict, data_samples: Sequence[dict]):
         labels = torch.tensor([int(s['gt_label']) for s in data_samples])
         names = self.explainer.names(self.model)
-        cells = self.explainer(self.model, data_batch['inputs'], labels)
+        cells = self.explainer(self.model, self.images(data_batch), labels)
         return names if len(names) > 1 else [''], cells
 
     def _reduce(self, names: list[str], cells: Explanation,

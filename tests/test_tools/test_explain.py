@@ -75,6 +75,37 @@ def test_test_images_of_a_class(checkpoint, tmp_path):
     assert 'Frost Bunting' in (tmp_path / 'r.html').read_text()
 
 
+def test_images_of_wrapped_data_sets(checkpoint, tmp_path, monkeypatch,
+                                     run_tool):
+    """All of them, in the order of a test; samples that stand for others
+    count as often as there."""
+    config = tmp_path / 'both.py'
+    ring = dict(
+        type='RingSpecies', num_samples=2, cache_dir=str(tmp_path / 'cache'))
+    parts = [
+        dict(ring, seed=2, pipeline=[dict(type='PackInputs')]),
+        dict(
+            type='RepeatDataset',
+            times=2,
+            dataset=dict(ring, seed=3, pipeline=[dict(type='PackInputs')])),
+    ]
+    config.write_text(
+        f'_base_ = [{DEMO!r}]\ntest_dataloader = dict(dataset=dict(_delete_='
+        f"True, type='ConcatDataset', datasets={parts!r}))\n")
+    monkeypatch.chdir(tmp_path)
+    run_tool(TOOL, str(config), checkpoint, '--heads', 'mean', '--out', 'out')
+    pictures = [(tmp_path / f'out/{name}.png').read_bytes()
+                for name in range(6)]
+    assert pictures[2:4] == pictures[4:] and len(set(pictures)) == 4
+
+    parts[0]['pipeline'] *= 2
+    config.write_text(
+        f'_base_ = [{DEMO!r}]\ntest_dataloader = dict(dataset=dict(_delete_='
+        f"True, type='ConcatDataset', datasets={parts!r}))\n")
+    with pytest.raises(SystemExit, match='several pipelines'):
+        run_tool(TOOL, str(config), checkpoint, '--out', 'out')
+
+
 def test_images_of_a_folder(explain, tmp_path, capsys):
     folder = tmp_path / 'birds'
     write_birds(folder, (96, 96), (120, 160), (200, 96))

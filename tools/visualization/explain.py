@@ -2,10 +2,10 @@
 """Draw where classes look: every head, any class, any decoder layer."""
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import mmcv
-import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
@@ -123,14 +123,19 @@ def choose_images(args: argparse.Namespace, cfg: Config,
     if args.img is not None:
         images = list_images(args.img)[:args.num]
         return images, lambda image: image, unique_stems(images)
-    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
+    dataset = deepcopy(cfg.test_dataloader.dataset)
+    for leaf in leaf_datasets(dataset):
+        leaf.pipeline = []
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
-        dataset = DATASETS.build(dict(dataset, pipeline=[]))
+        dataset = DATASETS.build(dataset)
     places = range(len(dataset))
     if args.cls is not None:
         wanted = names.index(args.cls)
-        places = np.flatnonzero(dataset.get_gt_labels() == wanted).tolist()
+        places = [
+            i for i in places
+            if dataset.get_data_info(i).get('gt_label') == wanted
+        ]
         if not places:
             raise UnknownClassError(
                 f"No image of the test data set shows '"
