@@ -14,11 +14,7 @@ EXPLAINER = dict(type='AttentionExplainer')
         dict(type='HeadSelection'),
         dict(type='InsertionDeletion', explainer=EXPLAINER),
         dict(type='RegionBlanking', explainer=EXPLAINER),
-        dict(
-            type='PointingGame',
-            explainer=EXPLAINER,
-            mask_key='mask',
-            stride=8),
+        dict(type='PointingGame', explainer=EXPLAINER, telling_key=None),
     ],
     ids=lambda metric: metric['type'])
 def test_refuses_views(metric):
