@@ -113,7 +113,8 @@ class FastInferenceHook(Hook):
     def before_test_epoch(self, runner) -> None:
         """Put the copy in the model's place."""
         self._original = runner.model
-        model = runner.model
+        # The loop puts the copy into this mode, after this hook.
+        model = runner.model.eval()
         if is_model_wrapper(model):
             model = model.module
         runner.model = optimize_for_inference(model, self.dtype, self.compile)

@@ -74,8 +74,13 @@ def explain_batch(
 
     Raises:
         TypeError: If the model's head cannot explain.
-        ValueError: If the cells cannot be placed on the image.
+        ValueError: If the model is in training mode, or the cells cannot be
+            placed on the image.
     """
+    if model.training:
+        raise ValueError(
+            f'{type(model).__name__} is in training mode, in which dropout '
+            'and batch statistics change what it says: call model.eval().')
     head = getattr(model, 'head', None)
     if not isinstance(head, BaseExplainingHead):
         raise TypeError(

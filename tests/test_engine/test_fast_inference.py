@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from intr_mm.engine import FastInferenceHook, optimize_for_inference
+from intr_mm.models import explain_batch
 from ..tiny import build_runner, tiny_model
 
 
@@ -153,3 +154,29 @@ def test_hook_runs_after_the_metrics_got_the_model(images, tmp_path):
     assert names.index('FastInferenceHook') > names.index('PrepareMetricsHook')
     assert isinstance(runner.hooks[names.index('FastInferenceHook')],
                       FastInferenceHook)
+
+
+def test_metrics_that_ask_the_model_agree(images, tmp_path):
+    """They keep the original, which the loop leaves in training mode."""
+    explainer = dict(type='AttentionExplainer')
+    evaluator = [
+        dict(type='EvenAttention'),
+        dict(type='InsertionDeletion', explainer=explainer, steps=2),
+        dict(type='RegionBlanking', explainer=explainer),
+    ]
+    tests = []
+    for hooks in ([], [dict(type='FastInferenceHook', dtype='float32')]):
+        runner = build_runner(
+            images,
+            tmp_path,
+            custom_hooks=[dict(type='PrepareMetricsHook'), *hooks],
+            test_evaluator=evaluator)
+        runner.model.load_state_dict(build().state_dict(), strict=False)
+        runner.model.train()
+        tests.append(runner.test())
+    assert tests[1] == pytest.approx(tests[0], rel=1e-4, nan_ok=True)
+
+
+def test_explains_in_eval_mode_alone():
+    with pytest.raises(ValueError, match='training mode'):
+        explain_batch(build().train(), [torch.zeros(3, 64, 64)])
