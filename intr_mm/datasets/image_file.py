@@ -6,7 +6,9 @@ white paper, or refused.
 """
 import io
 import os
+import re
 import stat
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -37,6 +39,8 @@ EXTENSIONS = tuple(
     sorted(ending for ending, name in Image.registered_extensions().items()
            if name in (*FORMATS, 'MPO')))
 _MAX_BYTES = 2**31
+# Progressive JPEG files have about ten, and each costs a pass over all pixels.
+_MAX_SCANS = 100
 _HEIC = (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1')
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -103,7 +107,9 @@ def open_image(content: bytes,
         Exception: Of Pillow, if the file is damaged.
     """
     try:
-        image = Image.open(io.BytesIO(content), formats=formats)
+        with warnings.catch_warnings():  # max_pixels says what is too large
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         hint = ''
         if content[4:12] in _HEIC and 'HEIF' not in FORMATS:
@@ -113,6 +119,8 @@ def open_image(content: bytes,
     except Image.DecompressionBombError:
         raise ValueError(f'it has more than {MAX_PIXELS} pixels') from None
     check_size(image, max_pixels)
+    if content.startswith(b'\xff\xd8') and _has_many_scans(content):
+        raise ValueError(f'it has more than {_MAX_SCANS} scans')
     return image
 
 
@@ -125,6 +133,21 @@ def check_size(image: Image.Image, max_pixels: int = MAX_PIXELS) -> None:
     if not 0 < image.width * image.height <= max_pixels:
         raise ValueError(f'it has {image.width} x {image.height} pixels, '
                          f'where 1 to {max_pixels} are read')
+
+
+def _has_many_scans(jpeg: bytes) -> bool:
+    """Whether libjpeg would decode an image again and again."""
+    if jpeg.count(b'\xff\xda') <= _MAX_SCANS:
+        return False
+    # Not only by that count: behind the image may lie a film. Of the markers
+    # that libjpeg heeds, these are followed by the length of their segment.
+    marker = re.compile(rb'\xff([\xc0-\xcf\xd9-\xfe])')
+    place = scans = 0
+    while (found := marker.search(jpeg, place)) and found[1] != b'\xd9':
+        place = found.end()
+        place += int.from_bytes(jpeg[place:place + 2], 'big')
+        scans += found[1] == b'\xda'
+    return scans > _MAX_SCANS
 
 
 def decode_image(
