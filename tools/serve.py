@@ -3,14 +3,18 @@
 
 The page shows the five best classes of a photo and where each head of each
 layer looks, compares two classes, and takes any other class. It is the viewer
-of :class:`intr_mm.visualization.report.HTMLReport`, served by the standard
-library. Gradio would pull in some fifty packages, load fonts from the network
-by default and need a second viewer.
+of :class:`intr_mm.visualization.report.HTMLReport`, served by Tornado: one
+package, which has deadlines for heads and bodies of requests, refuses what is
+not HTTP, and tells when a client leaves. Uvicorn and aiohttp have no such
+deadlines, waitress stores large bodies on the disk, and Gradio would pull in
+some fifty packages and need a second viewer.
 
 Photos are decoded in memory and never stored. Only this computer reaches the
 page unless ``--host`` says otherwise.
 """
 import argparse
+import asyncio
+import os
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -49,6 +53,10 @@ def parse_args() -> argparse.Namespace:
         action=DictAction,
         help='override settings of the config, as in `xxx=yyy`')
     args = parser.parse_args()
+    if not 0 <= args.port < 2**16:
+        parser.error('--port has to be 0 to 65535, 0 for any free one')
+    if not .001 <= args.max_mb <= 1000:
+        parser.error('--max-mb has to be 0.001 to 1000')
     if not 0 < args.max_pixels <= Image.MAX_IMAGE_PIXELS:
         parser.error(f'--max-pixels has to be 1 to {Image.MAX_IMAGE_PIXELS}, '
                      'as more would not be safe to decode')
@@ -66,12 +74,12 @@ def main() -> None:
     if args.host not in ('127.0.0.1', 'localhost', '::1'):
         print(f'Warning: whoever reaches {args.host} can use this page; it '
               'has no password and no encryption.')
-    with server:
-        print(f'Open {server.url}, stop with Ctrl+C.', flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            pass
+    print(f'Open {server.url}, stop with Ctrl+C.', flush=True)
+    try:
+        asyncio.run(server.serve())
+    except KeyboardInterrupt:
+        print('\nStopped.', flush=True)
+        os._exit(0)  # without waiting for the photo that the model is at
 
 
 if __name__ == '__main__':

@@ -1,127 +1,108 @@
-"""The server of ``tools/serve.py``, and photos that strangers send."""
-import io
+"""The server of ``tools/serve.py``, for photos that strangers send."""
+import asyncio
 import ipaddress
-import json
-import socket
-import threading
-import warnings
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from string import Template
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from tornado.httpserver import HTTPServer
+from tornado.httputil import responses
+from tornado.ioloop import IOLoop
+from tornado.iostream import IOStream
+from tornado.netutil import bind_sockets
+from tornado.web import (Application, HTTPError, RequestHandler,
+                         stream_request_body)
 
+from intr_mm.datasets import image_file
 from intr_mm.visualization.report_encoding import (encode_explanation,
                                                    json_block, page_part,
                                                    page_settings)
 from .inferencer import INTRInferencer
 
 TITLE = 'Where classes look'
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP')
-# Pipelines enlarge the short edge, which makes a line of pixels immense.
-MAX_ASPECT = 10
-TYPES = {f'image/{name.lower()}' for name in FORMATS}
+# More only as far as photos need them: each decoder is one more to trust.
+FORMATS = tuple(
+    name for name in ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'AVIF', 'HEIF')
+    if name in image_file.FORMATS)
 SCRIPTS = ('heat.js', 'viewer.js', 'serve.js')
 HEADERS = {
     'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src data:; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
-    'X-Content-Type-Options':
-    'nosniff',
-    'Referrer-Policy':
-    'no-referrer',
-    'Cache-Control':
-    'no-store',
-}
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store',
+    'Server': 'intr_mm',
+}  # yapf: disable
+# Pipelines enlarge the short edge, which makes a line of pixels immense.
+MAX_ASPECT = 10
+MAX_CLASSES = 5
+# What strangers can hold at once: connections, photos that wait for the model,
+# and bytes of photos as a multiple of the largest.
+MAX_CONNECTIONS, MAX_WAITING, MAX_HELD = 200, 16, 16
+# Deadlines for a request's head and body, and for taking the answer.
+HEAD_SECONDS, BODY_SECONDS, ANSWER_SECONDS = 10, 60, 60
 
 
-class Refusal(Exception):
-    """A request that is answered by an error of one sentence."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-def decode_image(data: bytes, max_pixels: int) -> np.ndarray:
-    """Decode a photo of which nothing is trusted.
-
-    Args:
-        data: The file.
-        max_pixels: Largest number of pixels.
-
-    Returns:
-        BGR image (H, W, 3), uint8, turned upright.
-
-    Raises:
-        Refusal: If it is too large or no photo.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('error', Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        # known before any pixel is decoded
-        if image.width * image.height > max_pixels:
-            raise Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f'The photo has {image.width} x {image.height} pixels, send '
-                f'one of at most {max_pixels}.')
-        if max(image.size) > MAX_ASPECT * min(image.size):
-            raise Refusal(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f'The photo has {image.width} x {image.height} pixels, send '
-                f'one at most {MAX_ASPECT} times as long as it is wide.')
-        image = ImageOps.exif_transpose(image).convert('RGB')
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refusal(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f'The photo has too many pixels, send one of at most '
-            f'{max_pixels}.') from None
-    except UnidentifiedImageError:
-        raise Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            'The file is no photo that can be read, send one in the format '
-            f'{", ".join(FORMATS)}.') from None
-    # Pillow's decoders raise all of these for damaged files.
-    except (OSError, SyntaxError, ValueError, IndexError, TypeError):
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                      'The photo is damaged, send another one.') from None
-    return np.ascontiguousarray(np.asarray(image)[..., ::-1])
-
-
-class ExplanationServer(ThreadingHTTPServer):
+class ExplanationServer(HTTPServer):
     """Serves the page, and explains photos one at a time.
+
+    Tornado parses requests, bounds their heads and bodies in bytes and
+    seconds, and notices clients that leave.
 
     Args:
         inferencer: The model.
         host: Address to listen on.
         port: Port, 0 for any free one.
-        max_bytes: Largest file. Defaults to 10 MB.
-        max_pixels: Largest photo. Defaults to 50 million.
-    """
-    daemon_threads = True
+        max_bytes: Largest file.
+        max_pixels: Largest photo.
 
-    def __init__(self,
-                 inferencer: INTRInferencer,
-                 host: str = '127.0.0.1',
-                 port: int = 8000,
-                 max_bytes: int = 10_000_000,
-                 max_pixels: int = 50_000_000) -> None:
-        if ':' in host:
-            self.address_family = socket.AF_INET6
-        super().__init__((host, port), Handler)
+    Raises:
+        OSError: If it cannot listen there.
+    """
+
+    # HTTPServer's place for what is __init__ elsewhere
+    def initialize(self,
+                   inferencer: INTRInferencer,
+                   host: str = '127.0.0.1',
+                   port: int = 8000,
+                   max_bytes: int = 10_000_000,
+                   max_pixels: int = 50_000_000) -> None:
+        super().initialize(
+            Application([('.*', Handler, dict(server=self))],
+                        log_function=lambda handler: None),
+            no_keep_alive=True,
+            idle_connection_timeout=HEAD_SECONDS,
+            body_timeout=BODY_SECONDS,
+            # What is too large is read and dropped, as closing before resets
+            # the connection, and the client would not see the answer.
+            max_body_size=10 * max_bytes)
+        try:
+            self.listening = bind_sockets(port, host)
+        except (OSError, UnicodeError) as error:
+            raise OSError(
+                f"The page cannot be served at port {port} of '{host}' "
+                f'({getattr(error, "strerror", error)}): give another --port '
+                'or --host.') from None
         self.host = host
+        self.port = self.listening[0].getsockname()[1]
         self.max_bytes = max_bytes
         self.max_pixels = max_pixels
         self.inferencer = inferencer
-        self.num_classes = inferencer.model.head.num_classes
-        self._lock = threading.Lock()
+        num_classes = inferencer.model.head.num_classes
+        self.class_numbers = set(map(str, range(num_classes)))
+        self.turn = asyncio.Lock()
+        self.worker = ThreadPoolExecutor(1)
+        self.waiting: set[IOStream] = set()
+        self.num_held = 0
+        self.streams: list[IOStream] = []
         settings = page_settings(inferencer.classes, TITLE)
-        head = json_block('settings', dict(settings, maxBytes=max_bytes))
+        head = json_block(
+            'settings',
+            dict(settings, maxBytes=max_bytes, maxPixels=max_pixels))
         page = Template(page_part('serve.html')).substitute(
             title=escape(TITLE), head=head)
         self.files = {
@@ -135,7 +116,25 @@ class ExplanationServer(ThreadingHTTPServer):
     def url(self) -> str:
         """Address of the page."""
         host = f'[{self.host}]' if ':' in self.host else self.host
-        return f'http://{host}:{self.server_address[1]}'
+        return f'http://{host}:{self.port}'
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        self.add_sockets(self.listening)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stop()
+
+    def handle_stream(self, stream: IOStream, address: tuple) -> None:
+        """Take in a connection; where there are too many, instead of the one
+        that has been sending or receiving for longest."""
+        self.streams = [one for one in self.streams if not one.closed()]
+        if len(self.streams) >= MAX_CONNECTIONS:
+            next(one for one in self.streams
+                 if one not in self.waiting).close()
+        self.streams.append(stream)
+        super().handle_stream(stream, address)
 
     def explain(self, data: bytes, extra: list[int]) -> dict:
         """Where the best five classes and further ones look.
@@ -148,135 +147,139 @@ class ExplanationServer(ThreadingHTTPServer):
             For the page.
 
         Raises:
-            Refusal: If it is too large or no photo.
+            HTTPError: If it is too large or no photo.
         """
+        try:
+            image, _ = image_file.decode_image(
+                data, max_pixels=self.max_pixels, formats=FORMATS)
+        # Pillow's decoders have no one error for damaged files.
+        except Exception as error:
+            reason = str(error).split(' <_io.BytesIO')[0]
+            raise HTTPError(
+                415, f'The photo cannot be read ({reason}): send another one.'
+            ) from None
+        if max(image.shape[:2]) > MAX_ASPECT * min(image.shape[:2]):
+            raise HTTPError(
+                415, f'The photo has {image.shape[1]} x {image.shape[0]} '
+                f'pixels: send one at most {MAX_ASPECT} times as long as it '
+                'is wide.')
         depth = self.inferencer.model.head.num_layers
-        classes = [f'top{min(5, self.num_classes)}', *extra]
-        # One after the other, as each takes all cores and much RAM.
-        with self._lock:
-            image = decode_image(data, self.max_pixels)
-            explanation, = self.inferencer.explain(
-                image, classes=classes, layers=range(depth))
+        classes = [f'top{min(5, len(self.class_numbers))}', *extra]
+        explanation, = self.inferencer.explain(
+            image, classes=classes, layers=range(depth))
         encoded = encode_explanation(explanation, image_size=640)
         picture, maps = encoded.base64()
         scores = [float(f'{score:.5g}') for score in explanation.scores]
         return dict(encoded.meta, image=picture, maps=maps, all=scores)
 
 
-class Handler(BaseHTTPRequestHandler):
+@stream_request_body
+class Handler(RequestHandler):
     """Answers one request; see :class:`ExplanationServer`."""
-    # seconds for which a silent client may hold a thread
-    timeout = 30
-    server_version = 'intr_mm'
-    sys_version = ''
-    _is_read = False
 
-    def do_GET(self) -> None:
-        self._answer(self._get)
+    def initialize(self, server: ExplanationServer) -> None:
+        self.server = server
+        self.photo = bytearray()
+        self.num_bytes = 0
 
-    def do_POST(self) -> None:
-        self._answer(self._post)
+    def set_default_headers(self) -> None:
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
 
-    def _answer(self, method) -> None:
+    def data_received(self, chunk: bytes) -> None:
+        is_whole = len(self.photo) == self.num_bytes
+        self.num_bytes += len(chunk)
+        self.server.num_held += len(chunk)
+        self.photo += chunk
+        if not (is_whole and self.num_bytes <= self.server.max_bytes
+                and self.server.num_held <= MAX_HELD * self.server.max_bytes):
+            self._drop()
+
+    def _drop(self) -> None:
+        self.server.num_held -= len(self.photo)
+        self.photo.clear()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        self._drop()
+
+    def on_finish(self) -> None:
+        self._drop()
+        IOLoop.current().call_later(ANSWER_SECONDS,
+                                    self.request.connection.stream.close)
+
+    def get(self) -> None:
+        self._check_host()
+        if self.request.path not in self.server.files:
+            raise HTTPError(404, f'There is nothing at {self.request.path}.')
+        kind, text = self.server.files[self.request.path]
+        self.set_header('Content-Type', f'{kind}; charset=utf-8')
+        self.finish(text)
+
+    async def post(self) -> None:
+        self._check_host()
+        classes = self._check_request()
+        stream, server = self.request.connection.stream, self.server
+        server.waiting.add(stream)
         try:
-            self._send(*self._call(method))
-        except (TimeoutError, ConnectionError) as error:
-            self.log_error('%r', error)
-
-    def _call(self, method) -> tuple[HTTPStatus, str, str]:
-        try:
-            self._check_host()
-            return HTTPStatus.OK, *method()
-        except Refusal as refusal:
-            self._discard()
-            return _error(refusal.status, str(refusal))
-        except (TimeoutError, ConnectionError):
-            raise
-        except Exception as error:
-            self.log_error('%r', error)
-            return _error(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                'The model failed on this photo; the terminal of the server '
-                'says why.')
+            async with server.turn:
+                if not stream.closed():
+                    self.finish(await
+                                asyncio.get_running_loop().run_in_executor(
+                                    server.worker, server.explain,
+                                    bytes(self.photo), classes))
+        finally:
+            server.waiting.discard(stream)
 
     def _check_host(self) -> None:
         # A foreign page whose name is made to point here (DNS rebinding)
-        # gives itself away by that name.
-        host = self.headers.get('Host', '')
-        name = urlsplit(f'//{host}').hostname or ''
-        if name not in ('localhost', self.server.host.lower()):
-            try:
+        # gives itself away by that name. Tornado refuses a second one.
+        host = self.request.headers.get('Host', '')
+        try:
+            name = urlsplit(f'//{host}').hostname or ''
+            if name not in ('localhost', self.server.host.lower()):
                 ipaddress.ip_address(name)
-            except ValueError:
-                raise Refusal(
-                    HTTPStatus.FORBIDDEN,
-                    'Open the page by its address, or start the server with '
-                    'this name as --host.') from None
-        if self.headers.get('Origin', f'http://{host}') != f'http://{host}':
-            raise Refusal(HTTPStatus.FORBIDDEN,
-                          'Requests of other pages are not answered.')
+        except ValueError:
+            raise HTTPError(
+                403, 'Open the page by its address, or start the server with '
+                'this name as --host.') from None
+        origin = f'http://{host}'
+        if self.request.headers.get('Origin', origin) != origin:
+            raise HTTPError(403, 'Requests of other pages are not answered.')
 
-    def _get(self):
-        path = urlsplit(self.path).path
-        if path not in self.server.files:
-            raise Refusal(HTTPStatus.NOT_FOUND, f'There is nothing at {path}.')
-        return self.server.files[path]
+    def _check_request(self) -> list[int]:
+        """Further classes of a request to explain a photo."""
+        server, kind = self.server, self.request.headers.get(
+            'Content-Type', '')
+        if self.request.path != '/explain':
+            raise HTTPError(404, f'There is nothing at {self.request.path}.')
+        extra = set(self.get_query_arguments('class'))
+        if len(extra) > MAX_CLASSES or not extra <= server.class_numbers:
+            raise HTTPError(
+                400, f'Classes are at most {MAX_CLASSES} numbers from 0 to '
+                f'{len(server.class_numbers) - 1}.')
+        if not kind.startswith('image/'):
+            raise HTTPError(
+                415, f'Send a photo in the format {", ".join(FORMATS)}.')
+        if self.num_bytes > server.max_bytes:
+            raise HTTPError(
+                413, f'The photo has {self.num_bytes / 1e6:.1f} MB, send one '
+                f'of at most {server.max_bytes / 1e6:g} MB.')
+        if (len(self.photo) < self.num_bytes
+                or len(server.waiting) >= MAX_WAITING):
+            raise HTTPError(503, 'Others sent too many photos, try again.')
+        return sorted(map(int, extra))
 
-    def _post(self):
-        url = urlsplit(self.path)
-        if url.path != '/explain':
-            raise Refusal(HTTPStatus.NOT_FOUND,
-                          f'There is nothing at {url.path}.')
-        extra = parse_qs(url.query).get('class', [])
-        count = self.server.num_classes
-        if not all(text.isascii() and text.isdigit() and int(text) < count
-                   for text in extra):
-            raise Refusal(HTTPStatus.BAD_REQUEST,
-                          f'Classes are numbers from 0 to {count - 1}.')
-        answer = self.server.explain(self._read_body(),
-                                     [int(text) for text in extra])
-        return 'application/json', json.dumps(answer)
+    def write_error(self, status_code: int, exc_info=None, **kwargs) -> None:
+        error = exc_info and exc_info[1]
+        reason = None
+        if status_code == 500:
+            reason = ('The model failed on this photo; the terminal of the '
+                      'server says why.')
+        elif isinstance(error, HTTPError) and error.log_message:
+            reason = error.log_message % error.args
+        self.finish(dict(error=reason or f'{responses[status_code]}.'))
 
-    def _read_body(self) -> bytes:
-        length = self.headers.get('Content-Length', '')
-        if not (length.isascii() and length.isdigit()):
-            raise Refusal(HTTPStatus.LENGTH_REQUIRED,
-                          'Send the photo with its Content-Length.')
-        if int(length) > self.server.max_bytes:
-            raise Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f'The photo has {int(length) / 1e6:.1f} MB, send one of at '
-                f'most {self.server.max_bytes / 1e6:g} MB.')
-        if self.headers.get_content_type() not in TYPES:
-            raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                          f'Send a photo in the format {", ".join(FORMATS)}.')
-        self._is_read = True
-        return self.rfile.read(int(length))
-
-    def _discard(self) -> None:
-        """Read what is not wanted: closing before resets the connection, and
-        the client would not see the answer."""
-        length = self.headers.get('Content-Length', '')
-        if not self._is_read and length.isascii() and length.isdigit():
-            left = min(int(length), 10 * self.server.max_bytes)
-            while left and (part := self.rfile.read(min(left, 1 << 16))):
-                left -= len(part)
-
-    def _send(self, status: HTTPStatus, kind: str, body: str) -> None:
-        data = body.encode()
-        self.send_response(status)
-        self.send_header('Content-Type', f'{kind}; charset=utf-8')
-        self.send_header('Content-Length', str(len(data)))
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def send_error(self, code, message=None, explain=None) -> None:
-        """Also answer what the standard library refuses in JSON."""
-        self._send(
-            *_error(HTTPStatus(code), message or HTTPStatus(code).description))
-
-
-def _error(status: HTTPStatus, reason: str) -> tuple[HTTPStatus, str, str]:
-    return status, 'application/json', json.dumps(dict(error=reason))
+    def log_exception(self, typ, value, tb) -> None:
+        if not isinstance(value, HTTPError):
+            print(f'{typ.__name__}: {value}', file=sys.stderr)
