@@ -106,6 +106,70 @@ def test_another_class_in_a_browser(checkpoint, server, tmp_path, monkeypatch):
         assert console_errors(driver) == []
 
 
+PASTE = """
+const data = new DataTransfer();
+data.items.add(new File([Uint8Array.from(arguments[0])], 'pasted.png',
+                        {type: 'image/png'}));
+document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
+"""
+
+
+@needs_browser
+def test_several_photos_in_a_browser(server, tmp_path):
+    ui = pytest.importorskip('selenium.webdriver.support.ui')
+    files = dict(
+        a=photo(),
+        note=b'hello',
+        b=photo('TIFF'),
+        large=photo(size=(300, 200)))
+    paths = [tmp_path / f'{name}.jpg' for name in files]
+    for path, data in zip(paths, files.values()):
+        path.write_bytes(data)
+    with open_browser() as driver:
+
+        def find(selector):
+            return driver.find_elements('css selector', selector)
+
+        def wait(condition):
+            ui.WebDriverWait(driver, 20, .02).until(lambda _: condition())
+
+        def names():
+            # in one go, as they are drawn anew for each photo
+            return driver.execute_script(
+                "return [...document.querySelectorAll('#results button')]"
+                ".map((button) => button.textContent.split(':')[0])")
+
+        driver.get(server.url)
+        find('#file')[0].send_keys('\n'.join(map(str, paths)))
+        wait(lambda: find('[role=alert]') and len(names()) == 3)
+        # what cannot be read is named, and stops no other
+        assert names() == ['large.jpg', 'b.jpg', 'a.jpg']
+        alert = find('[role=alert]')[0].text
+        assert 'note.jpg' in alert and 'large.jpg' not in alert
+        # reduced to what the server takes
+        width = driver.execute_script(
+            "return document.querySelector('.panels img').naturalWidth")
+        assert 200 < width < 250
+
+        find('#results button')[2].click()
+        wait(lambda: find('#status')[0].text.startswith('a.jpg: '))
+        driver.execute_script(PASTE, list(photo('PNG')))
+        wait(lambda: names()[0] == 'pasted.png')
+        wait(lambda: find('#status')[0].text.startswith('pasted.png: '))
+
+        driver.execute_cdp_cmd(
+            'Browser.setDownloadBehavior',
+            dict(behavior='allow', downloadPath=str(tmp_path)))
+        find('#save')[0].click()
+        wait(lambda: list(tmp_path.glob('pasted *mean.png')))
+        saved, = tmp_path.glob('pasted *mean.png')
+        picture = np.asarray(Image.open(saved).convert('RGB'))
+        assert picture.shape[1] > 320 and len(np.unique(picture)) > 50
+        # of the note alone
+        error, = console_errors(driver)
+        assert '415' in error
+
+
 @pytest.mark.slow
 def test_command_line(checkpoint):
     process = subprocess.Popen(

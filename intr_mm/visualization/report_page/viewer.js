@@ -98,6 +98,55 @@ const Viewer = (() => {
     bar('difference', scale, '← against | evidence per cell (nats) | for →') :
     bar('heat', scale, 'attention / uniform');
 
+  /* Panels with their captions and scales, in one picture. */
+  function paintFigure(panels, bars) {
+    const {width, height} = panels.querySelector('canvas');
+    const [gap, line] = [24, 22];
+    const figure = h('canvas', {
+      width: gap + panels.children.length * (width + gap),
+      height: height + 2 * gap + line + bars.children.length * 4 * line});
+    const context = figure.getContext('2d');
+    const write = (text, x, y) => {
+      context.fillStyle = '#000';
+      context.fillText(text, x, y, width);
+    };
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, figure.width, figure.height);
+    context.font = '15px system-ui, sans-serif';
+    [...panels.children].forEach((panel, i) => {
+      const place = [gap + i * (width + gap), gap, width, height];
+      context.filter = panels.dataset.grey === 'true' ? 'grayscale(1)' :
+        'none';
+      context.drawImage(panel.querySelector('img'), ...place);
+      context.filter = 'none';
+      context.drawImage(panel.querySelector('canvas'), ...place);
+      write(panel.querySelector('figcaption').textContent, place[0],
+            height + gap + line);
+    });
+    context.textAlign = 'center';
+    [...bars.children].forEach((bar, i) => {
+      const y = height + 2 * gap + (1 + 4 * i) * line;
+      context.fillStyle = '#808080';
+      context.fillRect(gap, y, width, line / 2);
+      context.drawImage(bar.querySelector('canvas'), gap, y, width, line / 2);
+      for (const tick of bar.querySelectorAll('.ticks span')) {
+        write(tick.textContent,
+              gap + parseFloat(tick.style.left) / 100 * width, y + 1.5 * line);
+      }
+      write(bar.querySelector('p').textContent, gap + width / 2,
+            y + 2.5 * line);
+    });
+    return figure;
+  }
+
+  function save(canvas, name) {
+    canvas.toBlob((blob) => {
+      const link = h('a', {href: URL.createObjectURL(blob), download: name});
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+
   /* What the maps of the last layer decide, in words. */
   function evenText(item) {
     const score = percent(item.even.score);
@@ -247,7 +296,13 @@ const Viewer = (() => {
         (index) => [index, layerName(index)]), state.layer,
         (value) => choose({layer: Number(value)})),
       h('p', {className: 'field'}, h('label', {htmlFor: 'opacity'},
-        'Opacity'), slider));
+        'Opacity'), slider),
+      h('p', {}, h('button', {
+        type: 'button', id: 'save', onclick: () => save(
+          paintFigure(panels, bars), [(item.name || 'image').replace(
+            /\.\w+$/, ''), className(state.cls),
+            headName(state.head, item)].join(' ') + '.png')},
+        'Save picture')));
     container.replaceChildren(h('div', {className: 'viewer'},
       controls, h('div', {className: 'pictures'}, panels, bars,
         ...item.even ? [h('p', {className: 'even'}, evenText(item))] : [],
