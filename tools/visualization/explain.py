@@ -83,8 +83,7 @@ def parse_args() -> argparse.Namespace:
         '--batch-size',
         type=int,
         default=1,
-        help='images in a batch, in which the padding of smaller ones changes '
-        'their scores (default: 1)')
+        help='images in a batch (default: 1)')
     parser.add_argument(
         '--device', help='such as cuda:0 or cpu (default: what there is)')
     parser.add_argument(
