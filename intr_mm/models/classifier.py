@@ -100,6 +100,12 @@ class INTRClassifier(ImageClassifier):
                     'images that depend on no other, from a backbone that is '
                     "not trained: set pad_after_backbone=True and frozen="
                     "('backbone', ) too.")
+            # Weights count by their values, wherever they came from.
+            if isinstance(backbone, dict):
+                backbone = {
+                    name: value
+                    for name, value in backbone.items() if name != 'init_cfg'
+                }
             self.feature_cache = FeatureCache(feature_cache, str(backbone))
         self._register_load_state_dict_pre_hook(self._take_foreign_weights)
 

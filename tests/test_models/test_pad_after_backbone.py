@@ -117,7 +117,8 @@ def test_cache_computes_once(cached, tmp_path, monkeypatch):
     plain = tiny_model(pad_after_backbone=True)
     assert_close(first, predict(plain), rtol=0, atol=1e-3)  # of float16
 
-    again = cached()
+    again = cached(backbone__init_cfg=dict(type='Kaiming', layer='Conv2d'))
+    again.load_state_dict(model.state_dict())
     monkeypatch.setattr(again.backbone, 'forward', None)
     assert torch.equal(predict(again), first)
     # in training too, in whatever precision
