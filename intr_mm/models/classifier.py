@@ -7,6 +7,7 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.checkpoints import adapt_foreign
@@ -289,7 +290,8 @@ class INTRClassifier(ImageClassifier):
         seen = [padded] * len(inputs)
         if self.pad_after_backbone and shapes is not None:
             seen = self._shapes_alone(shapes)
-        cache = self._usable_cache(inputs)
+        # Gradients of the images need the backbone itself.
+        cache = None if inputs.requires_grad else self.feature_cache
         if len(set(seen)) == 1 and cache is None:
             feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
             if self.with_neck and not isinstance(self.neck, INTREncoder):
@@ -301,8 +303,11 @@ class INTRClassifier(ImageClassifier):
                 image[:, :height, :width]
                 for image, (height, width) in zip(inputs, seen)
             ]
-            maps = self._run_alone(alone) if cache is None else cache.get(
-                self.backbone, alone, self._run_alone, store)
+            if cache is None:
+                maps = self._run_alone(alone)
+            else:
+                maps = cache.get(self.backbone, alone, self._run_alone, store)
+                self._show_hooks(set(seen))
             grids = [tuple(of_image.shape[-2:]) for of_image in maps]
             last = _pad(maps)
             feats = (last, )
@@ -328,11 +333,15 @@ class INTRClassifier(ImageClassifier):
             for shape in shapes
         ]
 
-    def _usable_cache(self, inputs: Tensor) -> FeatureCache | None:
-        # Who hooks the backbone wants to see it at work.
-        if inputs.requires_grad or self.backbone._forward_pre_hooks:
-            return None
-        return self.feature_cache
+    def _show_hooks(self, shapes: set[tuple[int, int]]) -> None:
+        """Let who follows the cells through the backbone do so where its maps
+        were not computed: shapes need no numbers."""
+        if self.backbone._forward_pre_hooks:
+            weights = self.backbone.state_dict()
+            weights = {name: w.to('meta') for name, w in weights.items()}
+            for height, width in shapes:
+                image = torch.empty(1, 3, height, width, device='meta')
+                functional_call(self.backbone, weights, (image, ))
 
     def _run_alone(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The backbone's last map (C_in, h, w) of each image (3, H, W), those

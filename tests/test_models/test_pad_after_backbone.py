@@ -128,6 +128,18 @@ def test_cache_computes_once(cached, tmp_path, monkeypatch):
     assert len(files(tmp_path)) == 3
 
 
+def test_cells_are_placed_without_the_backbone(cached, tmp_path):
+    model = cached()
+    images = tiny_batch(*SIZES)['inputs']
+    expected, _ = explain_batch(model, images, classes=['pred'])
+    assert not files(tmp_path)
+    predict(model)
+    found, _ = explain_batch(model, images, classes=['pred'])
+    for sample, other in zip(found, expected):
+        assert sample.geometry == other.geometry
+        assert torch.equal(sample.attention, other.attention)
+
+
 def test_cache_keeps_weights_apart(cached, tmp_path):
     model = cached()
     first = predict(model)
