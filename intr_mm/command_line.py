@@ -4,6 +4,7 @@ import ctypes
 import logging
 import os
 import os.path as osp
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -169,6 +170,34 @@ def _check_folder(dataset: dict, field: str, shared_root: str | None) -> None:
     raise FileNotFoundError(
         f"Data folder '{osp.abspath(folder)}' of {field} {problem}: put the "
         f'images there or set `--cfg-options {option}`.')
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Make the folder of a file that is written at the end of some work, and
+    see whether it can be written, before the work.
+
+    Args:
+        path: Path; what is written to a URL is not checked.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = os.fspath(path)
+    if '://' in path:
+        return
+    if osp.isdir(path):
+        raise IsADirectoryError(f"'{path}' is a folder: name a file.")
+    folder = osp.dirname(path) or '.'
+    os.makedirs(folder, exist_ok=True)
+    if osp.exists(path) and not os.access(path, os.W_OK):
+        raise PermissionError(f"'{path}' may not be written: check its "
+                              'permissions, or choose another file.')
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise type(error)(f"'{path}' cannot be written "
+                          f'({error.strerror}): choose another place.')
 
 
 def use_amp(optim_wrapper: ConfigDict, device: str) -> None:

@@ -21,6 +21,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
+from intr_mm.command_line import check_writable
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.evaluation import apply_temperature
 from intr_mm.models import BaseExplainingHead, explain_batch
@@ -163,6 +164,8 @@ class INTRInferencer(ImageClassificationInferencer):
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = (
             self._dispatch_kwargs(**kwargs))
         _check_count('topk', kwargs.get('topk', 1))
+        if kwargs.get('out_file') is not None:
+            check_writable(kwargs['out_file'])
         images = list_images(inputs)
         if strict is None:
             strict = not is_folder(inputs)

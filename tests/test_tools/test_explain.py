@@ -117,6 +117,57 @@ def test_images_of_a_folder(explain, tmp_path, capsys):
     assert 'Pictures of 2 images are in work_dirs/' in capsys.readouterr().out
 
 
+@pytest.fixture
+def damaged(tmp_path):
+    """A folder of three birds, two of which are called alike, and one that
+    is cut."""
+    folder = tmp_path / 'birds'
+    write_birds(folder, (96, 96), (96, 120), (96, 96), (96, 96))
+    for old, new in (('bird_1.png', 'bird_0.apng'), ('bird_2.png', 'z.png'),
+                     ('bird_3.png', 'm_cut.png')):
+        (folder / old).rename(folder / new)
+    cut = folder / 'm_cut.png'
+    cut.write_bytes(cut.read_bytes()[:2000])
+    return folder
+
+
+def test_one_image_that_cannot_be_read(explain, damaged, capsys):
+    out, report = damaged / 'out', damaged / 'r.html'
+    with pytest.raises(SystemExit) as end:
+        explain('--img', damaged, '--batch-size', 2, '--out', out, '--report',
+                report)
+    assert end.value.code == 3
+    assert sorted(path.name for path in out.iterdir()) == [
+        'bird_0_0.png', 'bird_0_1.png', 'z.png'
+    ]  # yapf: disable
+    assert 'bird_0_1' in report.read_text()
+    printed = capsys.readouterr()
+    assert 'Pictures of 3 images' in printed.out
+    assert 'Of 4 images, 1 cannot be read:\n- Image ' in printed.err
+    assert 'm_cut.png' in printed.err
+
+
+def test_strict(explain, damaged):
+    with pytest.raises(SystemExit, match="m_cut.png' cannot be read"):
+        explain('--img', damaged, '--strict')
+    for path in damaged.iterdir():
+        path.write_bytes(b'')
+    with pytest.raises(SystemExit, match='None of 4 images .*bird_0.apng'):
+        explain('--img', damaged)
+
+
+@pytest.mark.parametrize('flags, message', [
+    (('--report', '/proc/r.html'), '/proc/r.html'),
+    (('--report', '.'), "'.' is a folder: name a file"),
+    (('--out', '/proc/out'), '/proc/out'),
+])
+def test_places_are_checked_before_the_work(explain, tmp_path, flags, message):
+    write_birds(tmp_path / 'birds', (96, 96))
+    with pytest.raises(SystemExit, match=message):
+        explain('--img', tmp_path / 'birds', *flags)
+    assert not (tmp_path / 'work_dirs').exists()
+
+
 @pytest.mark.parametrize('against', ['rival', '4'])
 def test_against(tmp_path, run_tool, monkeypatch, against):
     """The class is drawn too, and compared with."""

@@ -97,7 +97,7 @@ def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
 def main() -> None:
     args = parse_args()
     if not Path(args.img).is_file():
-        raise SystemExit(f"Image '{args.img}' does not exist: name a file.")
+        raise SystemExit(f"'{args.img}' is no file: name an image.")
     inferencer = INTRInferencer(
         args.config, args.checkpoint, device=args.device, **args.cfg_options)
     model = inferencer.model

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Draw where classes look: every head, any class, any decoder layer."""
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,12 +15,16 @@ from mmpretrain.utils import track
 
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
-from intr_mm.apis.image_inputs import list_images, unique_stems
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  leaf_datasets, merge_options)
+from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
+from intr_mm.command_line import (check_data_folders, check_writable,
+                                  fill_num_classes, leaf_datasets,
+                                  merge_options)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.structures import Explanation
 from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
+
+# exit code
+SOME_UNREADABLE = 3
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,6 +82,11 @@ def parse_args() -> argparse.Namespace:
         'work_dirs/CONFIG/explain, or none with --report)')
     parser.add_argument(
         '--report', metavar='FILE.html', help='write an HTML report')
+    parser.add_argument(
+        '--strict',
+        action='store_true',
+        help='stop at an image of a folder that cannot be read; without, it '
+        'is named and counted, and the exit code is 3')
     parser.add_argument(
         '--num', type=int, help='draw the first NUM images only')
     parser.add_argument(
@@ -145,18 +155,38 @@ def choose_images(args: argparse.Namespace, cfg: Config,
 
 
 def explain(args: argparse.Namespace, inferencer: INTRInferencer,
-            images: Sequence, fetch: Callable) -> Iterator[Explanation]:
-    """Explain the images, of which a batch is in memory at a time."""
+            images: Sequence, fetch: Callable, names: Sequence[str],
+            unreadable: list[str] | None) -> Iterator[Explanation]:
+    """Explain the images, of which a batch is in memory at a time.
+
+    Args:
+        args: The command line.
+        inferencer: The model.
+        images: Handles of the images.
+        fetch: Gives the image of a handle.
+        names: What each explanation is called.
+        unreadable: Receives why images cannot be read. None raises.
+    """
     first = ['gt'] if args.img is None else [args.cls]
     last = 'top2' if args.against == 'rival' else args.against
     classes = [c for c in (*first, *args.classes, last) if c is not None]
     for start in range(0, len(images), args.batch_size):
-        batch = images[start:start + args.batch_size]
-        yield from inferencer.explain([fetch(image) for image in batch],
-                                      classes,
-                                      args.layer,
-                                      args.batch_size,
-                                      memory=args.memory)
+        part = slice(start, start + args.batch_size)
+        batch = []
+        for image, name in zip(map(fetch, images[part]), names[part]):
+            if not isinstance(image, dict):
+                image = dict(img_path=image)
+            batch.append(dict(image, name=name))
+        errors = {}
+        yield from inferencer.explain(
+            batch,
+            classes,
+            args.layer,
+            args.batch_size,
+            memory=args.memory,
+            unreadable=None if unreadable is None else errors)
+        if errors:
+            unreadable.extend(errors.values())
 
 
 def draw(args: argparse.Namespace, explanation: Explanation,
@@ -196,24 +226,40 @@ def main() -> None:
                          'give: leave it out, or train an EvidenceHead.')
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
+    draws = args.out is not None or args.report is None
+    if draws:
+        check_writable(out / 'x.png')
     report = None
     if args.report is not None:
+        check_writable(args.report)
         report = HTMLReport(
             inferencer.classes, title=f'{Path(args.config).stem}: explained')
 
-    explanations = explain(args, inferencer, images, fetch)
-    for explanation, stem in zip(
-            track(explanations, 'Explaining', total=len(images)), stems):
-        explanation.name = stem
-        if args.out is not None or report is None:
+    strict = args.strict or not (args.img is None or is_folder(args.img))
+    unreadable = None if strict else []
+    explanations = explain(args, inferencer, images, fetch, stems, unreadable)
+    done = 0
+    for explanation in track(explanations, 'Explaining', total=len(images)):
+        if draws:
             draw(args, explanation, inferencer, out)
         if report is not None:
             report.add(explanation)
-    if args.out is not None or report is None:
-        print(f'Pictures of {len(images)} images are in {out}.')
+        done += 1
+    if unreadable and not done:
+        raise SystemExit(f'None of {len(images)} images can be read. The '
+                         f'first: {unreadable[0]}')
+    if draws:
+        print(f'Pictures of {done} images are in {out}.')
     if report is not None:
         report.write(args.report)
-        print(f'The report of {len(images)} images is {args.report}.')
+        print(f'The report of {done} images is {args.report}.')
+    if unreadable:
+        print(
+            f'Of {len(images)} images, {len(unreadable)} cannot be read:',
+            *unreadable,
+            sep='\n- ',
+            file=sys.stderr)
+        raise SystemExit(SOME_UNREADABLE)
 
 
 if __name__ == '__main__':
