@@ -253,3 +253,25 @@ def test_cache_of_an_interrupted_run_is_not_left_behind(tmp_path, monkeypatch):
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         RingSpecies(**arguments)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    lambda path: path.write_bytes(b''),
+    lambda path: path.write_bytes(b'x' * 10000),
+    lambda path: path.write_bytes(b'PK\3\4' + b'x' * 999),
+    lambda path: path.write_bytes(path.read_bytes()[:128]),
+    lambda path: np.save(path, np.zeros(3)),
+    lambda path: np.save(path,
+                         np.load(path)[:2]),
+    lambda path: np.save(path, np.array([{}], object), allow_pickle=True),
+])
+def test_a_damaged_cache_is_drawn_anew(tmp_path, damage):
+    arguments = dict(num_samples=3, seed=4, cache_dir=str(tmp_path))
+    expected = fingerprint(RingSpecies(**arguments))
+    path, = tmp_path.iterdir()
+    damage(path)
+    assert fingerprint(RingSpecies(**arguments)) == expected
+    assert list(tmp_path.iterdir()) == [path]
+    # and is whole again
+    assert len(np.load(path)) == 3

@@ -1,4 +1,5 @@
 import hashlib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+from numpy.lib.format import open_memmap
 
 from .anatomy import (PARTS, SPECIES, attributes_of, differing_parts_of,
                       telling_parts_of)
@@ -144,9 +146,29 @@ class RingSpecies(BaseDataset):
         if self.cache_dir is None:
             return self._draw(labels)
         path = Path(self.cache_dir) / self._cache_name()
-        if not path.is_file():
-            _write_whole(path, self._draw(labels))
-        return np.load(path, mmap_mode='r')
+        if path.is_file():
+            try:
+                pictures = open_memmap(path, mode='r')
+                if (pictures.dtype == self._dtype
+                        and pictures.shape == (labels.size, )):
+                    return pictures
+                reason = f'{pictures.dtype} of shape {pictures.shape}'
+            # what is no array, or is cut
+            except (ValueError, EOFError, SyntaxError) as error:
+                reason = error
+            print_log(
+                f"The cache '{path}' of RingSpecies is damaged ({reason}): it "
+                'is drawn anew.',
+                'current',
+                level=logging.WARNING)
+        _write_whole(path, self._draw(labels))
+        return open_memmap(path, mode='r')
+
+    @property
+    def _dtype(self) -> np.dtype:
+        size = self.img_size
+        return np.dtype([('img', 'u1', (size, size, 3)),
+                         ('part_mask', 'u1', (size, size))])
 
     def _cache_name(self) -> str:
         pairs = '_pairs' if self.counterfactual else ''
@@ -159,9 +181,7 @@ class RingSpecies(BaseDataset):
         Returns:
             Records of ``img`` and ``part_mask``, scene by scene.
         """
-        size = self.img_size
-        pictures = np.empty(labels.shape, [('img', 'u1', (size, size, 3)),
-                                           ('part_mask', 'u1', (size, size))])
+        pictures = np.empty(labels.shape, self._dtype)
         show = is_main_process()
         if show:
             print_log(
@@ -169,7 +189,8 @@ class RingSpecies(BaseDataset):
                 f'{self.seed}', 'current')
             bar = ProgressBar(len(labels))
         for index, versions in enumerate(labels):
-            scene = Scene(np.random.RandomState([self.seed, index]), size)
+            scene = Scene(
+                np.random.RandomState([self.seed, index]), self.img_size)
             for version, label in enumerate(versions):
                 pictures[index, version] = paint(scene, attributes_of(label))
             drawn = index + 1
