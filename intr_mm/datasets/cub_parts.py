@@ -1,7 +1,8 @@
 import numpy as np
-from mmengine import list_from_file
 from mmpretrain.datasets import CUB
 from mmpretrain.registry import DATASETS
+
+from .cub_lists import check_lists, read_list
 
 BOXES, PARTS = 'bounding_boxes.txt', 'parts/part_locs.txt'
 
@@ -43,6 +44,7 @@ class CUBParts(CUB):
             FileNotFoundError: If an annotation file is missing.
             ValueError: If an annotation file is damaged or incomplete.
         """
+        check_lists(self.data_root)
         names = self._load_data_from_txt(self.ann_file)
         ids = {
             self.backend.join_path(self.img_prefix, name): index + 1
@@ -82,13 +84,8 @@ class CUBParts(CUB):
             raise FileNotFoundError(
                 f"CUBParts finds no '{path}': unpack all of CUB-200-2011 into "
                 "data_root, or use the type 'CUB', which needs no parts.")
-        lines = [line.split() for line in list_from_file(path)]
-        try:
-            table = np.array(lines, dtype=float).reshape(-1, 5)
-        except ValueError as error:
-            raise ValueError(
-                f"'{path}' holds something else than lines of five numbers "
-                f'({error}): unpack CUB-200-2011 again.') from error
+        rows = read_list(path, [float] * 4, 'four numbers')
+        table = np.array([(image_id, *values) for image_id, values in rows])
         table = table[table[:, 0].argsort(kind='stable')]
         ids, starts = np.unique(table[:, 0].astype(int), return_index=True)
         return dict(zip(ids, np.split(table[:, 1:], starts[1:])))

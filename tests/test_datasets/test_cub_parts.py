@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 
+from intr_mm.datasets.cub_lists import check_lists
+
 BOXES = """\
 1 2.0 4.0 10.5 6.0
 2 0.0 0.0 9.0 9.0
@@ -81,8 +83,36 @@ def test_faulty_annotations_are_named(root, name):
         build(root)
     for fault in ('3 1.0 2.0', '3 1.0 1.0 three 2.0'):
         (root / name).write_text('\n'.join([*lines, fault]))
-        with pytest.raises(ValueError, match=f'{name}.*lines of five numbers'):
+        message = f"{name}', line {len(lines) + 1}: '{fault}' is not .* four"
+        with pytest.raises(ValueError, match=message):
             build(root)
     (root / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"{name}.*type 'CUB'"):
         build(root)
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('images.txt', '1 a/1.jpg\n2 b/2 .jpg\n', "line 2: '2 b/2 .jpg' is not"),
+    ('images.txt', '1 a/1.jpg\n\n', "line 2: '' is not an image id and the "),
+    ('images.txt', '1 \xff.jpg\n', 'line 1: .1 .*xff.jpg. is not'),
+    ('images.txt', '', 'is empty: unpack'),
+    ('images.txt', None, 'No such file'),
+    ('image_class_labels.txt', '1 1\n2 wren\n', "line 2: '2 wren' is not"),
+    ('image_class_labels.txt', '1 1\n2 2\n', 'no line for image 3, which .*'
+     'images.txt. has in line 3'),
+    ('image_class_labels.txt', '1 1\n2 2\n3 1\n9 1\n', 'images.txt. has no '
+     'line for image 9, which .* in line 4'),
+    ('image_class_labels.txt', None, 'No such file'),
+    ('train_test_split.txt', '1 0\n2 2\n', "line 2: '2 2' is not .* 0 or 1"),
+    ('train_test_split.txt', '1 0\n1 0\n', 'line 2: image 1 was in line 1'),
+])
+@pytest.mark.parametrize('check', [build, check_lists])
+def test_faulty_lists_are_named(root, name, content, message, check):
+    """Also of mmpretrain's CUB, which the tools check before."""
+    if content is None:
+        (root / name).unlink()
+    else:
+        (root / name).write_bytes(content.encode('latin-1'))
+    with pytest.raises((ValueError, OSError), match=message) as error:
+        check(str(root))
+    assert name in str(error.value)
