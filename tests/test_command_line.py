@@ -115,6 +115,7 @@ def test_empty_folder_inside_wrappers(tmp_path):
     with pytest.raises(FileNotFoundError, match="train'.* empty"):
         check_data_folders(cfg, 'train_dataloader')
     (tmp_path / 'train' / 'class_a').mkdir()
+    (tmp_path / 'train' / 'class_a' / '1.jpg').touch()
     check_data_folders(cfg, 'train_dataloader')
 
 

@@ -13,6 +13,7 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   keep_freed_memory, merge_options,
                                   setup_cpu_distributed, use_amp,
                                   use_huge_pages)
+from intr_mm.engine.hooks.checks import check_batches
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
@@ -123,6 +124,9 @@ def main() -> None:
         runner = RUNNERS.build(cfg)
     else:
         runner = Runner.from_cfg(cfg)
+    if runner.train_loop is not None:
+        # before schedules of no iteration fail
+        check_batches(runner.train_loop.dataloader)
     runner.train()
 
 

@@ -2,11 +2,12 @@ from .aspect_ratio_sampler import AspectRatioSampler
 from .cub_parts import CUBParts
 from .detr_augment import DETRAugment
 from .fixed_views import FixedViews
+from .image_folders import ImageFolders
 from .loading import LoadIntactImage
 from .ring_species import RingSpecies
 from .stanford_dogs import StanfordDogs
 
 __all__ = [
     'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'FixedViews',
-    'LoadIntactImage', 'RingSpecies', 'StanfordDogs'
+    'ImageFolders', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs'
 ]

@@ -106,9 +106,40 @@ class LoadIntactImage(LoadImageFromFile):
         """
         if 'img_path' not in results and 'img' in results:
             return results
-        path = os.fspath(results['img_path'])
         try:
-            img, ori_shape = self._decode(read_file(path, self.backend_args))
+            img, ori_shape = self.read(results['img_path'])
+        except UnreadableImageError as error:
+            if not self.skip_damaged:
+                raise
+            self.num_damaged += 1
+            # processes other than the first print nothing below this level
+            print_log(
+                f'{error} Another image takes its place, and '
+                f'{self.num_damaged.item()} such files were met so far.',
+                logger='current',
+                level=logging.ERROR)
+            return None
+        if self.to_float32:
+            img = img.astype(np.float32)
+        results.update(img=img, img_shape=img.shape[:2], ori_shape=ori_shape)
+        return results
+
+    def read(self,
+             path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]]:
+        """Read an image file.
+
+        Args:
+            path: Path or URL.
+
+        Returns:
+            The image, and (height, width) of the file.
+
+        Raises:
+            UnreadableImageError: The file is missing or damaged.
+        """
+        path = os.fspath(path)
+        try:
+            return self._decode(read_file(path, self.backend_args))
         except (ImportError, MemoryError):
             raise
         # Pillow's decoders have no one error for damaged files.
@@ -116,25 +147,9 @@ class LoadIntactImage(LoadImageFromFile):
             reason = str(error).split(' <_io.BytesIO')[0] or repr(error)
             # of names that are no Unicode, logs can show this much
             name = path.encode(errors='backslashreplace').decode()
-            message = f"Image '{name}' cannot be read ({reason})"
-            if not self.skip_damaged:
-                raise UnreadableImageError(
-                    f'{message}: replace the file, or take it out of the '
-                    'data set.') from error
-        else:
-            if self.to_float32:
-                img = img.astype(np.float32)
-            results.update(
-                img=img, img_shape=img.shape[:2], ori_shape=ori_shape)
-            return results
-        self.num_damaged += 1
-        # processes other than the first print nothing below this level
-        print_log(
-            f'{message}: another image takes its place, and '
-            f'{self.num_damaged.item()} such files were met so far.',
-            logger='current',
-            level=logging.ERROR)
-        return None
+            raise UnreadableImageError(
+                f"Image '{name}' cannot be read ({reason}): replace the file, "
+                'or take it out of the data set.') from error
 
     def _decode(self, content: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         if self.color_type == 'unchanged':

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -23,7 +25,8 @@ def test_class_count_of_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    with pytest.raises(ValueError, match='val_dataloader.* 2 classes'):
+    message = "Class 'class_1' of train_dataloader is not in val_dataloader: "
+    with pytest.raises(ValueError, match=message):
         runner.train()
 
 
@@ -35,7 +38,7 @@ def test_other_classes_in_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    message = "'class_2'.* train_dataloader .*'gull'.* val_dataloader"
+    message = "'class_2'.* train_dataloader .*val_dataloader, .*'gull'"
     with pytest.raises(ValueError, match=message):
         runner.train()
 
@@ -51,6 +54,41 @@ def test_label_out_of_range(images, tmp_path, label):
     message = rf'{label} .*class_1/3\.jpg.* train_dataloader'
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+def test_a_training_set_of_one_class(images, tmp_path):
+    annotations = tmp_path / 'train.txt'
+    annotations.write_text('class_0/0.jpg 1\nclass_0/1.jpg 1\n')
+    runner = build_runner(
+        images,
+        tmp_path / 'work',
+        train_dataloader__dataset__ann_file=str(annotations))
+    with pytest.raises(ValueError, match='one class only, 1'):
+        runner.train()
+
+
+def test_fewer_images_than_a_batch(images, tmp_path):
+    runner = build_runner(
+        images,
+        tmp_path,
+        train_dataloader__batch_size=64,
+        train_dataloader__drop_last=True,
+        param_scheduler=None)
+    with pytest.raises(ValueError, match='18 images.* batch of 64 .*drop_la'):
+        runner.train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_no_image_of_a_set_can_be_read(images, tmp_path, split):
+    shutil.copytree(images, tmp_path / 'data')
+    for path in (tmp_path / 'data' / split).glob('*/*.jpg'):
+        path.write_bytes(b'x')
+    runner = build_runner(tmp_path / 'data', tmp_path / 'work')
+    message = rf"None of the \d+ images of {split}_dataloader .*class_0/0.jpg'"
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    assert not list((tmp_path / 'work').glob('*.pth'))
 
 
 class Spoiler(Hook):

@@ -1,18 +1,22 @@
 from numbers import Integral
 
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
+from intr_mm.datasets import LoadIntactImage
+from intr_mm.datasets.image_file import UnreadableImageError
+from intr_mm.datasets.image_folders import some
 from ..model_utils import unwrap_model
 
 
 @HOOKS.register_module()
 class DatasetCheckHook(Hook):
-    """Check that each dataset has the classes of the head, and that its
-    labels are among them, before the first batch is drawn.
+    """Check that each dataset has images, the classes of the head and labels
+    among them, before the first batch is drawn.
 
     Models whose head has no ``num_classes``, datasets that do not name their
     classes and labels that are no integers are not checked.
@@ -22,54 +26,132 @@ class DatasetCheckHook(Hook):
         """Check the training set, and the validation set if there is one.
 
         Raises:
-            ValueError: Classes or labels do not fit the head or each other.
+            ValueError: Nothing would be trained, or classes or labels do not
+                fit the head or each other.
         """
-        self._check(runner, 'train_dataloader')
-        if runner.val_loop is None:
-            return
-        self._check(runner, 'val_dataloader')
-        train = _classes(runner.train_dataloader.dataset)
-        val = _classes(runner.val_dataloader.dataset)
-        if train is not None and val is not None and train != val:
-            pair = next(pair for pair in zip(train, val) if len(set(pair)) > 1)
+        check_batches(runner.train_dataloader)
+        train = runner.train_dataloader.dataset
+        classes = _classes(train)
+        sets = [] if runner.val_loop is None else [
+            ('val_dataloader', runner.val_dataloader.dataset)
+        ]
+        for field, dataset in sets:
+            _check_same(classes, _classes(dataset), field)
+        labels = self._check(runner, 'train_dataloader')
+        if len(labels) == 1:
+            label = labels.pop()
+            name = label if classes is None else f"'{classes[label]}'"
             raise ValueError(
-                f"Class '{pair[0]}' of train_dataloader is '{pair[1]}' in "
-                'val_dataloader: give both the same class folders or '
-                '`metainfo.classes`.')
+                'The images of train_dataloader show one class only, '
+                f'{name}: there is nothing to tell apart; put images of at '
+                'least two classes there.')
+        for field, dataset in sets:
+            self._check(runner, field)
+        for field, dataset in [('train_dataloader', train), *sets]:
+            _check_readable(dataset, field)
 
     def before_test(self, runner: Runner) -> None:
         """Check the test set.
 
         Raises:
-            ValueError: Classes or labels do not fit the head.
+            ValueError: Classes or labels do not fit the head, or no image can
+                be read.
         """
         self._check(runner, 'test_dataloader')
+        _check_readable(runner.test_dataloader.dataset, 'test_dataloader')
 
     @staticmethod
-    def _check(runner: Runner, field: str) -> None:
+    def _check(runner: Runner, field: str) -> set[int]:
+        """Check one data set against the head, and return its labels."""
         head = getattr(unwrap_model(runner.model), 'head', None)
         num_classes = getattr(head, 'num_classes', None)
         if num_classes is None:
-            return
+            return set()
         dataset = getattr(runner, field).dataset
         classes = _classes(dataset)
         if classes is not None and len(classes) != num_classes:
+            remedy = 'take the data that the model is for'
+            if field == 'train_dataloader':
+                remedy = ('set `--cfg-options model.head.num_classes='
+                          f'{len(classes)}`')
             raise ValueError(
                 f'The dataset of {field} has {len(classes)} classes but '
-                f'model.head.num_classes is {num_classes}: set `--cfg-options '
-                f'model.head.num_classes={len(classes)}` or correct the '
-                'data folder.')
+                f'model.head.num_classes is {num_classes}: {remedy} or '
+                'correct the data folder.')
+        labels = set()
         if not hasattr(dataset, 'get_data_info'):
-            return
+            return labels
         for index in range(len(dataset)):
             info = dataset.get_data_info(index)
             label = info.get('gt_label')
-            if isinstance(label, Integral) and not 0 <= label < num_classes:
+            if not isinstance(label, Integral):
+                continue
+            labels.add(int(label))
+            if not 0 <= label < num_classes:
                 image = info.get('img_path', f'sample {index}')
                 raise ValueError(
                     f"Label {label} of '{image}' in {field} is outside "
                     f'0..{num_classes - 1}: correct the annotations or '
                     'model.head.num_classes.')
+        return labels
+
+
+def check_batches(dataloader: DataLoader) -> None:
+    """Check that there is a batch to train on.
+
+    Args:
+        dataloader: That of the training set.
+
+    Raises:
+        ValueError: All images are dropped, or there are none.
+    """
+    # infinite samplers fill a batch by going round
+    if len(dataloader) == 0 and not isinstance(dataloader.sampler,
+                                               InfiniteSampler):
+        number = len(dataloader.dataset)
+        raise ValueError(
+            f'train_dataloader has {number} images, fewer than fill a batch '
+            f'of {dataloader.batch_size} in each process, and drop_last=True '
+            'drops them, so nothing would be trained: set `--cfg-options '
+            f'train_dataloader.batch_size={max(1, number // 2)}` or lower, or '
+            'train_dataloader.drop_last=False.')
+
+
+def _check_same(train: tuple | None, other: tuple | None, field: str) -> None:
+    if train is None or other is None or train == other:
+        return
+    for one, two, here, there in ((train, other, 'train_dataloader', field),
+                                  (other, train, field, 'train_dataloader')):
+        alone = [str(name) for name in one if name not in two]
+        back = [str(name) for name in two if name not in one]
+        if alone:
+            raise ValueError(
+                f"Class '{some(alone)}' of {here} is not in {there}" +
+                (f", where there is '{some(back)}' instead" if back else '') +
+                ': give both the same class folders or `metainfo.classes`.')
+    raise ValueError(f'train_dataloader and {field} name the same classes in '
+                     'another order: give both the same `metainfo.classes`.')
+
+
+def _check_readable(dataset: Dataset, field: str) -> None:
+    """Check that not all images are damaged, each of which training would
+    replace by another."""
+    pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    loader = next((t for t in pipeline if isinstance(t, LoadIntactImage)),
+                  None)
+    first = None
+    for index in range(0 if loader is None else len(dataset)):
+        path = dataset.get_data_info(index).get('img_path')
+        if path is None:
+            return
+        try:
+            loader.read(path)
+            return
+        except UnreadableImageError as error:
+            first = first or error
+    if first is not None:
+        raise ValueError(f'None of the {len(dataset)} images of {field} can '
+                         f'be read. The first: {first}')
 
 
 @HOOKS.register_module()
