@@ -160,9 +160,27 @@ class BaseExplainingHead(ClsHead):
             IndexError: If there is no such layer.
         """
         if not -self.num_layers <= layer < self.num_layers:
-            raise IndexError(f'layer={layer} is out of range for a decoder of '
-                             f'{self.num_layers} layers.')
+            raise IndexError(
+                f'layer={layer} is out of range for a decoder of '
+                f'{self.num_layers} layers: choose one of the layers 0 to '
+                f'{self.num_layers - 1}, or -1 for the last.')
         return layer % self.num_layers
+
+    def check_request(self,
+                      classes: Sequence[str | int],
+                      layer: int | Sequence[int] = -1,
+                      even: bool = False) -> None:
+        """Refuse a request of maps, see :meth:`add_maps`, before there are
+        images.
+
+        Raises:
+            ValueError: A class is not understood.
+            IndexError: There is no such layer.
+        """
+        scores = torch.zeros(1, self.num_classes)
+        select_classes(classes, scores, scores[:, 0].long())
+        for index in _as_list(layer):
+            self.layer_index(index)
 
     def best_queries(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The classes' logits (B, C), and which of the Q queries decided each,

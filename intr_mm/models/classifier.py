@@ -76,6 +76,9 @@ class INTRClassifier(ImageClassifier):
             **kwargs)
         if test_cfg and isinstance(self.head, BaseExplainingHead):
             self.head.test_cfg.update(test_cfg)
+            for request in test_cfg.values():
+                if request is not None:
+                    self.head.check_request(**request)
         if channels_last:
             self.backbone.to(memory_format=torch.channels_last)
         self.frozen = tuple(frozen)

@@ -20,11 +20,24 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
+        if self._enable_normalize:
+            self._check_normalisation()
         # What is left to do on a batch that is normalised already.
         rest = ('to_onehot', 'num_classes', 'batch_augments')
         self._rest = ClsDataPreprocessor(
             **{key: kwargs[key]
                for key in rest if key in kwargs})
+
+    def _check_normalisation(self) -> None:
+        for name in ('mean', 'std'):
+            values = getattr(self, name).flatten().tolist()
+            if len(values) not in (
+                    1, 3) or name == 'std' and not all(value > 0
+                                                       for value in values):
+                raise ValueError(
+                    f'{name} of INTRDataPreprocessor has to be one number or '
+                    f'three, for red, green and blue, of std above 0, got '
+                    f'{values}.')
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise, pad, and record the sizes.

@@ -6,7 +6,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from .transformer import INTRTransformerEncoder, detr_layer_cfg
-from .utils import last_feature_map, xavier_init_matrices
+from .utils import check_sizes, last_feature_map, xavier_init_matrices
 
 
 @MODELS.register_module()
@@ -44,6 +44,13 @@ class INTREncoder(BaseModule):
                  with_cp: bool = False,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
+        check_sizes(
+            'INTREncoder',
+            in_channels=in_channels,
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels)
+        check_sizes('INTREncoder', 0, num_layers=num_layers)
         if embed_dims % 4:
             raise ValueError(
                 f'embed_dims={embed_dims} must be a multiple of 4: sine '

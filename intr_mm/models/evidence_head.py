@@ -85,7 +85,8 @@ class EvidenceHead(BaseExplainingHead):
         super().__init__(loss=loss, **kwargs)
         check_sizes(
             'EvidenceHead',
-            num_classes,
+            num_classes=num_classes,
+            embed_dims=embed_dims,
             num_heads=num_heads,
             queries_per_class=queries_per_class)
         check_split(embed_dims, num_heads)

@@ -59,8 +59,11 @@ class INTRHead(BaseExplainingHead):
         super().__init__(loss=loss, **kwargs)
         check_sizes(
             'INTRHead',
-            num_classes,
+            num_classes=num_classes,
+            embed_dims=embed_dims,
             num_layers=num_layers,
+            num_heads=num_heads,
+            feedforward_channels=feedforward_channels,
             queries_per_class=queries_per_class)
         self.num_classes = num_classes
         self.num_layers = num_layers

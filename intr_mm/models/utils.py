@@ -2,6 +2,7 @@
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
+from numbers import Integral
 
 import torch
 import torch.nn as nn
@@ -38,19 +39,20 @@ def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
     return x
 
 
-def check_sizes(user: str, num_classes: int | None, **sizes: int) -> None:
-    """Refuse sizes of a head that are missing or below 1.
+def check_sizes(user: str, least: int = 1, **sizes: int) -> None:
+    """Refuse sizes of a module that are no whole numbers, or too small.
 
     Raises:
         ValueError: One of them is.
     """
-    if num_classes is None:
+    if sizes.get('num_classes', 0) is None:
         raise ValueError(
             f'{user} needs num_classes: the tools take it from the data, '
             'elsewhere set model.head.num_classes.')
-    for name, value in dict(num_classes=num_classes, **sizes).items():
-        if value < 1:
-            raise ValueError(f'{user} needs {name} >= 1, got {value}.')
+    for name, value in sizes.items():
+        if not isinstance(value, Integral) or value < least:
+            raise ValueError(f'{user} needs a whole number {name} >= {least}, '
+                             f'got {value!r}.')
 
 
 def check_split(embed_dims: int, num_heads: int) -> None:

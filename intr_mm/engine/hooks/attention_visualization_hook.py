@@ -12,8 +12,9 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from intr_mm.flags import check_writable
 from intr_mm.models import BaseExplainingHead, explain_batch
-from intr_mm.models.utils import select_classes
+from intr_mm.models.utils import check_sizes, select_classes
 from intr_mm.structures import Explanation, trace_cells
 from intr_mm.visualization import HTMLReport, draw_explanation
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
@@ -61,6 +62,7 @@ class AttentionVisualizationHook(Hook):
                  wait_time: float = 0.,
                  out_dir: str | None = None,
                  report: bool = False) -> None:
+        check_sizes('AttentionVisualizationHook', interval=interval)
         self.enable = enable
         self.interval = interval
         self.classes = classes
@@ -82,6 +84,10 @@ class AttentionVisualizationHook(Hook):
                 'AttentionVisualizationHook shows the attention of an '
                 f'INTRHead, but {type(model).__name__} has none; give the '
                 'model an INTRHead or set enable=False on the hook.')
+        if self.enable:
+            model.head.check_request(self.classes, self.layer)
+            if self.out_dir is not None:
+                check_writable(self.out_dir)
 
     def before_val_iter(self, runner, batch_idx: int,
                         data_batch: dict) -> None:
