@@ -1,7 +1,14 @@
 #!/usr/bin/env bash
 # Usage: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [flags]
 # GPUS, GPUS_PER_NODE, CPUS_PER_TASK and SRUN_ARGS set the resources.
-set -ex
+set -e
+
+if [ $# -lt 4 ]; then
+    echo "Usage: tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [flags]," \
+        "got '$*': give all of them." >&2
+    exit 2
+fi
+set -x
 
 PARTITION=$1
 JOB_NAME=$2
