@@ -14,10 +14,14 @@ import mmcv
 import mmengine
 import mmpretrain
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import intr_mm
 from intr_mm.command_line import merge_options
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
+from intr_mm.flags import (DATA_FILES, OptionsAction, device, number,
+                           output_file)
 from intr_mm.run_tool import TOOL_FLAGS
 from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
                     TRAINING_MODES, Case, Task, plan)
@@ -147,46 +151,48 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='fast modes without torch.compile, which needs a C++ compiler')
     add('--photos', help='folder of class folders, for data')
-    add('--num-photos', type=int, default=64, help='how many, for data')
-    add('--classes', type=int, default=200, help='number of classes')
+    add('--num-photos', type=number(1), default=64, help='how many, for data')
+    add('--classes', type=number(1), default=200, help='number of classes')
     add('--class-counts',
         nargs='+',
-        type=int,
+        type=number(1),
         help='numbers of classes where they vary; by default '
         f'{CLASS_COUNTS["decoder"]} for the decoder alone, '
         f'else {CLASS_COUNTS["classes"]}')
     add('--batch-sizes',
         nargs='+',
-        type=int,
+        type=number(1),
         default=[1, 8],
         help='to predict and to decode')
-    add('--train-batch-size', type=int, default=4, help='to train')
+    add('--train-batch-size', type=number(1), default=4, help='to train')
     for name, default, text in (
         ('--img-size', (800, 1066), 'height and width to predict on'),
         ('--train-img-size', (640, 640), 'to train on'),
         ('--classes-img-size', (512, 512), 'where classes vary'),
         ('--memory-size', (25, 34), 'cells, for the decoder alone'),
     ):
-        add(name, nargs=2, type=int, default=default, help=text)
-    add('--repeat', type=int, default=5, help='runs of each after one')
+        add(name, nargs=2, type=number(1), default=default, help=text)
+    add('--repeat', type=number(1), default=5, help='runs of each after one')
     add('--profile',
         action='store_true',
         help='print the ten longest operations of each')
-    add('--device', default='cpu', help='device to compute on')
+    add('--device', type=device, default='cpu', help='device to compute on')
     add('--threads',
-        type=int,
+        type=number(1),
         default=torch.get_num_threads(),
         help='threads of PyTorch; data takes one')
-    add('--seed', type=int, default=0, help='of weights and inputs')
-    add('--out', help='JSON file for all figures')
-    add('--plot', help=f'picture of the costs in {" and ".join(PLOTTED)}')
+    add('--seed', type=number(0), default=0, help='of weights and inputs')
+    add('--out',
+        type=output_file(*DATA_FILES),
+        help='JSON file for all figures')
+    add('--plot',
+        type=output_file('.png', '.pdf', '.svg', '.jpg'),
+        help=f'picture of the costs in {" and ".join(PLOTTED)}')
     add('--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`')
     args = parser.parse_args()
-    if args.repeat < 1:
-        parser.error('--repeat must be at least 1')
     if args.cases is None:
         args.cases = [c for c in CASES if c != 'data' or args.photos]
     if 'data' in args.cases and not args.photos:
@@ -255,8 +261,9 @@ def describe_machine(device: str, threads: int) -> dict:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, 'model')
     merge_options(cfg, args.cfg_options)
+    check_config(cfg, 'model')
     try:
         if args.official is not None:
             check_official_code(Path(args.official))

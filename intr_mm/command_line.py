@@ -5,7 +5,7 @@ import inspect
 import logging
 import os
 import os.path as osp
-import tempfile
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,6 +24,7 @@ from intr_mm.datasets.cub_lists import check_lists
 from intr_mm.datasets.image_file import EXTENSIONS
 from intr_mm.datasets.image_folders import (FolderListing, ImageFolders,
                                             list_folder, listing_table)
+from .config_reading import apply_options
 
 _FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # of glibc's malloc.h
@@ -38,7 +39,7 @@ def merge_options(cfg: Config, options: dict | None) -> None:
     """
     if options is not None:
         move_data_root(cfg, options.get('data_root'))
-        cfg.merge_from_dict(options)
+        apply_options(cfg, options)
 
 
 def move_data_root(cfg: Config, data_root: str | None) -> None:
@@ -109,6 +110,61 @@ def fill_num_classes(cfg: Config, field: str) -> None:
         f'model.head.num_classes is set to {len(classes)}, the classes of '
         f'{field}.',
         logger='current')
+
+
+def cut_topk(cfg: Config, options: dict | None = None) -> None:
+    """Leave out accuracies over more classes than the head has.
+
+    Args:
+        cfg: Full config, changed in place.
+        options: ``--cfg-options``.
+
+    Raises:
+        ValueError: Such an accuracy was asked for by an option.
+    """
+    model = cfg.model.get('module', cfg.model)
+    number = (model.get('head') or {}).get('num_classes')
+    for field in ('val_evaluator', 'test_evaluator'):
+        metrics = cfg.get(field) or []
+        for metric in [metrics] if isinstance(metrics, dict) else metrics:
+            topk = metric.get('topk')
+            if not isinstance(number, int) or not isinstance(
+                    topk, (list, tuple)) or max(topk) <= number:
+                continue
+            for key in options or ():
+                if key.startswith(field) and key.endswith('topk'):
+                    raise ValueError(
+                        f'--cfg-options {key}={topk}: the model has {number} '
+                        f'classes, so choose topk of at most {number}.')
+            metric.topk = tuple(k for k in topk if k <= number) or (1, )
+            print_log(
+                f'{field}: topk={tuple(topk)} is cut to {metric.topk}, as the '
+                f'model has {number} classes.',
+                logger='current')
+
+
+def cut_schedule(cfg: Config) -> None:
+    """Leave out schedulers that begin when training is over.
+
+    Args:
+        cfg: Full config, changed in place.
+    """
+    epochs = cfg.train_cfg.get('max_epochs')
+    schedulers = cfg.get('param_scheduler')
+    if epochs is None or not isinstance(schedulers, list):
+        return
+    cfg.param_scheduler = [
+        scheduler for scheduler in schedulers
+        if not scheduler.get('by_epoch', True)
+        or scheduler.get('begin', 0) < epochs
+    ]
+    for scheduler in schedulers:
+        if scheduler not in cfg.param_scheduler:
+            print_log(
+                f'{scheduler.type} of param_scheduler begins after epoch '
+                f'{scheduler.begin} and is left out, as training ends after '
+                f'epoch {epochs}.',
+                logger='current')
 
 
 def check_data_folders(cfg: Config, *fields: str) -> None:
@@ -229,32 +285,16 @@ def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
     return listing
 
 
-def check_writable(path: str | os.PathLike) -> None:
-    """Make the folder of a file that is written at the end of some work, and
-    see whether it can be written, before the work.
-
-    Args:
-        path: Path; what is written to a URL is not checked.
+def check_display(show: bool) -> None:
+    """Refuse to open windows where there is no display.
 
     Raises:
-        OSError: It cannot be written.
+        ValueError: There is none.
     """
-    path = os.fspath(path)
-    if '://' in path:
-        return
-    if osp.isdir(path):
-        raise IsADirectoryError(f"'{path}' is a folder: name a file.")
-    folder = osp.dirname(path) or '.'
-    os.makedirs(folder, exist_ok=True)
-    if osp.exists(path) and not os.access(path, os.W_OK):
-        raise PermissionError(f"'{path}' may not be written: check its "
-                              'permissions, or choose another file.')
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise type(error)(f"'{path}' cannot be written "
-                          f'({error.strerror}): choose another place.')
+    if (show and sys.platform == 'linux' and not os.environ.get('DISPLAY')
+            and not os.environ.get('WAYLAND_DISPLAY')):
+        raise ValueError('--show opens windows, and DISPLAY names no display: '
+                         'write pictures with --show-dir instead.')
 
 
 def use_amp(optim_wrapper: ConfigDict, device: str) -> None:
@@ -324,7 +364,19 @@ def setup_cpu_distributed(cfg: Config) -> None:
     Args:
         cfg: Full config, of which ``model_wrapper_cfg`` is modified where the
             launcher is 'pytorch' and there is no accelerator.
+
+    Raises:
+        ValueError: No launcher started this process.
     """
+    variable = dict(
+        pytorch='RANK', slurm='SLURM_PROCID',
+        mpi='OMPI_COMM_WORLD_LOCAL_RANK').get(cfg.launcher)
+    if variable is not None and variable not in os.environ:
+        raise ValueError(
+            f'--launcher {cfg.launcher} needs {variable} in the environment, '
+            'which the launcher sets: start the tool by dist_train.sh or '
+            'dist_test.sh (torchrun), srun or mpirun, or leave --launcher '
+            'out.')
     if cfg.launcher != 'pytorch' or get_device() != 'cpu':
         return
     dist_cfg = cfg.get('env_cfg', {}).get('dist_cfg', {})

@@ -138,6 +138,9 @@ def describe_error(error: BaseException) -> str | None:
     """
     text = error.args[0] if isinstance(error, KeyError) and error.args else ''
     text = str(text or error).strip()
+    cause = error.__cause__
+    if type(cause) is type(error) and text.startswith(f'{cause} in <'):
+        return describe_error(cause)  # mmengine adds which hook it was
     in_worker = IN_WORKER.match(text)
     if in_worker is not None:
         kind, line, words = in_worker.groups()

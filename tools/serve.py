@@ -16,12 +16,15 @@ import argparse
 import asyncio
 import os
 
-from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
+from intr_mm.command_line import merge_options
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
+from intr_mm.flags import OptionsAction, device, number
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
@@ -35,39 +38,36 @@ def parse_args() -> argparse.Namespace:
         '--host',
         default='127.0.0.1',
         help='address to listen on, by default for this computer only')
-    parser.add_argument('--port', type=int, default=8000)
+    parser.add_argument('--port', type=number(0, 65535), default=8000)
     parser.add_argument(
-        '--max-mb', type=float, default=10, help='largest photo in MB')
+        '--max-mb',
+        type=number(.001, 1000, kind=float),
+        default=10,
+        help='largest photo in MB')
     parser.add_argument(
         '--max-pixels',
-        type=int,
+        type=number(1, Image.MAX_IMAGE_PIXELS),
         default=50_000_000,
-        help='largest photo in pixels')
+        help='largest photo in pixels; more than the most allowed would not '
+        'be safe to decode')
     parser.add_argument(
         '--device',
+        type=device,
         default=get_device(),
         help='where to run, such as `cuda:0`, by default on a GPU if any')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`')
-    args = parser.parse_args()
-    if not 0 <= args.port < 2**16:
-        parser.error('--port has to be 0 to 65535, 0 for any free one')
-    if not .001 <= args.max_mb <= 1000:
-        parser.error('--max-mb has to be 0.001 to 1000')
-    if not 0 < args.max_pixels <= Image.MAX_IMAGE_PIXELS:
-        parser.error(f'--max-pixels has to be 1 to {Image.MAX_IMAGE_PIXELS}, '
-                     'as more would not be safe to decode')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, 'model')
+    merge_options(cfg, args.cfg_options)
+    check_config(cfg, 'model')
     inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
     server = ExplanationServer(inferencer, args.host, args.port,
                                int(args.max_mb * 1e6), args.max_pixels)

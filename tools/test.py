@@ -6,16 +6,22 @@ import os.path as osp
 from copy import deepcopy
 
 import mmengine
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  merge_options, setup_cpu_distributed,
-                                  use_huge_pages)
+from intr_mm.command_line import (check_data_folders, check_display, cut_topk,
+                                  fill_num_classes, merge_options,
+                                  setup_cpu_distributed, use_huge_pages)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
 from intr_mm.evaluation import OrderedDumpResults
+from intr_mm.flags import (DATA_FILES, OptionsAction, number, output_file,
+                           output_folder)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
+NEEDS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,8 +29,14 @@ def parse_args() -> argparse.Namespace:
         description='Test (and eval) a model', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='the dir to save logs and metrics')
-    parser.add_argument('--out', help='the file to output results')
+    parser.add_argument(
+        '--work-dir',
+        type=output_folder,
+        help='the dir to save logs and metrics')
+    parser.add_argument(
+        '--out',
+        type=output_file(*DATA_FILES),
+        help='the file to output results')
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -32,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`, '
         '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
         'and without white space)')
@@ -52,19 +64,21 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='let `--fast` compile the backbone, for long tests')
     parser.add_argument(
-        '--show-dir', help='directory where the predictions are drawn to')
+        '--show-dir',
+        type=output_folder,
+        help='directory where the predictions are drawn to')
     parser.add_argument(
         '--show',
         action='store_true',
         help='display the prediction results in a window')
     parser.add_argument(
         '--interval',
-        type=int,
+        type=number(1),
         default=1,
         help='visualize per interval samples')
     parser.add_argument(
         '--wait-time',
-        type=float,
+        type=number(0, kind=float),
         default=2,
         help='display time of every window (second)')
     parser.add_argument(
@@ -88,6 +102,11 @@ def parse_args() -> argparse.Namespace:
         parser.error('--compile needs --fast')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
+    predictions = args.out is not None and args.out_item != 'metrics'
+    if predictions and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out {args.out} holds the predictions, which are '
+                     'written to .pkl: choose that ending, or --out-item '
+                     'metrics')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -157,11 +176,14 @@ def add_tta(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
+    check_display(args.show)
     use_huge_pages()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, *NEEDS)
     merge_args(cfg, args)
+    check_config(cfg, *NEEDS)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
+    cut_topk(cfg, args.cfg_options)
     setup_cpu_distributed(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)

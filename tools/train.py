@@ -4,24 +4,32 @@ import argparse
 import os
 import os.path as osp
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  keep_freed_memory, merge_options,
-                                  setup_cpu_distributed, use_amp,
-                                  use_huge_pages)
+from intr_mm.command_line import (check_data_folders, cut_schedule, cut_topk,
+                                  fill_num_classes, keep_freed_memory,
+                                  merge_options, setup_cpu_distributed,
+                                  use_amp, use_huge_pages)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
 from intr_mm.engine.hooks.checks import check_batches
+from intr_mm.flags import OptionsAction, output_folder
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
+NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Train a model', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='train config file path')
-    parser.add_argument('--work-dir', help='the dir to save logs and models')
+    parser.add_argument(
+        '--work-dir',
+        type=output_folder,
+        help='the dir to save logs and models')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -53,7 +61,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`, '
         '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
         'and without white space)')
@@ -91,7 +99,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = None if args.resume == 'auto' else args.resume
 
     if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
+        cfg.setdefault('auto_scale_lr', ConfigDict()).enable = True
 
     for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(field) is None:
@@ -109,16 +117,30 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg[field].persistent_workers = False
 
     merge_options(cfg, args.cfg_options)
+    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(field) and not cfg[field].get('num_workers'):
+            cfg[field].persistent_workers = False  # which would be refused
+    if args.resume not in (None, 'auto') and cfg.load_from != args.resume:
+        raise ValueError(
+            f'--resume {args.resume} and load_from={cfg.load_from} are two '
+            'checkpoints to start from: name one of them.')
+    if args.auto_scale_lr and not cfg.auto_scale_lr.get('base_batch_size'):
+        raise ValueError(
+            '--auto-scale-lr needs the batch size that the learning rate is '
+            'for: set `--cfg-options auto_scale_lr.base_batch_size=...`.')
 
 
 def main() -> None:
     args = parse_args()
     use_huge_pages()
     keep_freed_memory()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, *NEEDS)
     merge_args(cfg, args)
+    check_config(cfg, *NEEDS)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
+    cut_topk(cfg, args.cfg_options)
+    cut_schedule(cfg)
     setup_cpu_distributed(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)

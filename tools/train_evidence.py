@@ -8,7 +8,7 @@ the two predict the same is reported as `teacher/agreement`.
 import argparse
 import os.path as osp
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
@@ -17,6 +17,9 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   keep_freed_memory, merge_options,
                                   setup_cpu_distributed, use_amp,
                                   use_huge_pages)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
+from intr_mm.flags import OptionsAction, number, output_folder
 from intr_mm.models import BaseExplainingHead, INTREncoder
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
@@ -29,12 +32,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='its checkpoint file')
     parser.add_argument(
         '--work-dir',
+        type=output_folder,
         help='folder of logs, checkpoints and the config of the new model '
         '(default: work_dirs/CONFIG_evidence)')
     parser.add_argument(
-        '--max-epochs', type=int, default=5, help='(default: 5)')
+        '--max-epochs', type=number(1), default=5, help='(default: 5)')
     parser.add_argument(
-        '--lr', type=float, default=1e-3, help='(default: 0.001)')
+        '--lr',
+        type=number(0, kind=float),
+        default=1e-3,
+        help='(default: 0.001)')
     parser.add_argument(
         '--temperature',
         type=float,
@@ -49,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the new config, as in `xxx=yyy`, such as '
         'model.head.mass_weight=0.3')
     return parser.parse_args()
@@ -93,7 +100,7 @@ def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, 'model', 'train_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
     cfg.model = evidence_model(cfg.model, args.temperature)
     cfg.load_from = args.checkpoint
@@ -128,6 +135,7 @@ def main() -> None:
     use_huge_pages()
     keep_freed_memory()
     cfg = load_config(args)
+    check_config(cfg)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
     setup_cpu_distributed(cfg)
     Runner.from_cfg(cfg).train()

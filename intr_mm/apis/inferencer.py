@@ -21,9 +21,9 @@ from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
-from intr_mm.command_line import check_writable
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.evaluation import apply_temperature
+from intr_mm.flags import check_file
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
@@ -165,7 +165,7 @@ class INTRInferencer(ImageClassificationInferencer):
             self._dispatch_kwargs(**kwargs))
         _check_count('topk', kwargs.get('topk', 1))
         if kwargs.get('out_file') is not None:
-            check_writable(kwargs['out_file'])
+            check_file(kwargs['out_file'])
         images = list_images(inputs)
         if strict is None:
             strict = not is_folder(inputs)

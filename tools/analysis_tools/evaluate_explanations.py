@@ -10,14 +10,17 @@ import os.path as osp
 
 import mmengine
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
 from intr_mm.evaluation import Verdict, verdict
+from intr_mm.flags import OptionsAction, number, output_folder
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
@@ -33,6 +36,8 @@ COLUMNS = dict(
     finer_cam=dict(
         type='GradCAMExplainer', method='FinerCAM', base='HiResCAM'))
 
+NEEDS = ('model', 'test_dataloader', 'test_evaluator')
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -40,15 +45,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--max-samples', type=int, help='number of images, evenly spread')
+        '--max-samples',
+        type=number(1),
+        help='number of images, evenly spread')
     parser.add_argument(
         '--sample-interval',
-        type=int,
+        type=number(1),
         default=1,
         help='insertion, deletion and blanking on every n-th image of '
         'these, as they run the model dozens of times for each')
     parser.add_argument(
-        '--steps', type=int, default=16, help='of insertion and deletion')
+        '--steps',
+        type=number(1),
+        default=16,
+        help='of insertion and deletion')
     parser.add_argument(
         '--fraction', type=float, default=.1, help='of the pixels to blank')
     parser.add_argument(
@@ -63,22 +73,24 @@ def parse_args() -> argparse.Namespace:
         '`pip install grad-cam`')
     parser.add_argument(
         '--out',
+        type=output_folder,
         default='work_dirs/explanations',
         help='folder for explanations.json and explanations.png')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`')
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, *NEEDS)
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     cfg.work_dir = args.out
     cfg.experiment_name = 'evaluate_explanations'
     merge_options(cfg, args.cfg_options)
+    check_config(cfg, *NEEDS)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cfg.model.test_cfg = dict(attention=dict(classes=('gt', 'top5')))

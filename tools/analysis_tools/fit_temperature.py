@@ -12,12 +12,15 @@ import tempfile
 
 import mmengine
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
 from intr_mm.evaluation import calibration, fit_temperature
+from intr_mm.flags import DATA_FILES, OptionsAction, number, output_file
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
@@ -31,21 +34,27 @@ def parse_args() -> argparse.Namespace:
         choices=['val', 'test'],
         default='val',
         help='split that the temperature is fitted to')
-    parser.add_argument('--num-bins', type=int, default=15, help='bins of ECE')
-    parser.add_argument('--seed', type=int, default=0, help='seed of halves')
-    parser.add_argument('--out', help='JSON file for the figures')
+    parser.add_argument(
+        '--num-bins', type=number(1), default=15, help='bins of ECE')
+    parser.add_argument(
+        '--seed', type=number(0, 2**32 - 1), default=0, help='seed of halves')
+    parser.add_argument(
+        '--out',
+        type=output_file(*DATA_FILES),
+        help='JSON file for the figures')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`')
     return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, 'model')
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     merge_options(cfg, args.cfg_options)
+    check_config(cfg, 'model')
     # Scores are all that is wanted.
     cfg.default_hooks.pop('visualization', None)
     cfg.model.pop('test_cfg', None)

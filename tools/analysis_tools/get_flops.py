@@ -21,6 +21,9 @@ from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
+from intr_mm.flags import number
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 # Height and width of the usual photo of CUB-200-2011.
@@ -112,7 +115,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file path')
     parser.add_argument(
         '--shape',
-        type=int,
+        type=number(1),
         nargs='+',
         help='height and width of the input image, or one for both')
     args = parser.parse_args()
@@ -133,7 +136,8 @@ def print_table(title: str, counts: dict[str, int]) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, 'model')
+    check_config(cfg, 'model')
     if cfg.model.head.get('num_classes', 0) is None:
         raise SystemExit(f'{args.config} takes the number of classes from its '
                          'data: name a config with num_classes.')

@@ -9,15 +9,18 @@ and the scores are printed, and drawn beside where the heads look.
 import argparse
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.visualization.utils import img_from_canvas
 from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import apply_options, read_config
 from intr_mm.evaluation import select_heads
+from intr_mm.flags import OptionsAction, device, output_file
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization import draw_attention
 
@@ -38,13 +41,15 @@ def parse_args() -> argparse.Namespace:
         'one by default')
     parser.add_argument(
         '--out',
+        type=output_file(writes=cv2.haveImageWriter),
         default='heads.png',
         help='file of the figure, heads.png by default')
-    parser.add_argument('--device', default='cpu', help='where to run')
+    parser.add_argument(
+        '--device', type=device, default='cpu', help='where to run')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         help='override settings of the model, as in `head.num_layers=2`')
     return parser.parse_args()
@@ -98,11 +103,16 @@ def main() -> None:
     args = parse_args()
     if not Path(args.img).is_file():
         raise SystemExit(f"'{args.img}' is no file: name an image.")
-    inferencer = INTRInferencer(
-        args.config, args.checkpoint, device=args.device, **args.cfg_options)
+    cfg = read_config(args.config, 'model')
+    apply_options(cfg, {f'model.{k}': v for k, v in args.cfg_options.items()})
+    check_config(cfg, 'model')
+    inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
     model = inferencer.model
     data, = inferencer.preprocess([args.img])
-    explanation, = inferencer.explain(args.img, args.label)
+    label = args.label
+    if label != 'pred':  # of one class, unlike what else explain() takes
+        label = inferencer.class_names.index(label)
+    explanation, = inferencer.explain(args.img, label)
     label = explanation.classes[0]
     name = inferencer.class_names[label]
 

@@ -21,6 +21,7 @@ FLIPS = {
     'repainting a part flips prediction': 'counterfactual/flips',
     '... and attention had peaked there': 'counterfactual/pointing',
 }
+COUNTED = 'counterfactual/counted'
 COMPARED = {
     'top-1 accuracy': 'accuracy/top1',
     '... with even attention': 'even_attention/top1',
@@ -48,12 +49,20 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read_metrics(path: Path) -> dict:
+def read_metrics(path: Path, *keys: str) -> dict:
+    how = (f'write it with tools/test.py --out {path} --out-item metrics, or '
+           'run `make demo`.')
     if not path.is_file():
-        raise SystemExit(f'{path} is missing: write it with tools/test.py '
-                         f'--out {path} --out-item metrics, or run `make '
-                         'demo`.')
-    return load(path)
+        raise SystemExit(f'{path} is missing: {how}')
+    try:
+        metrics = load(path)
+    except ValueError as error:
+        raise SystemExit(f'{path} is no JSON ({error}): {how}') from error
+    for key in keys:
+        value = metrics.get(key) if isinstance(metrics, dict) else None
+        if not isinstance(value, (int, float)):
+            raise SystemExit(f'{path} does not hold the number {key}: {how}')
+    return metrics
 
 
 def judge(figures: dict) -> str:
@@ -85,7 +94,7 @@ INTR on RingSpecies, test split        measured    by area   shuffled""")
 Attention: where the map of the true class, averaged over heads, is highest.
 Its controls: a random pixel (by area), and other images' maps (shuffled).
 Flips: to exactly the neighbour that was painted, where the original was
-recognised ({figures['counterfactual/counted']} pairs).
+recognised ({figures[COUNTED]} pairs).
 """)
     if 'even_attention/top1' in figures:
         print(judge(figures), end='\n\n')
@@ -125,8 +134,8 @@ def main():
     folders = {name: folder for name, folder in folders.items() if folder}
     heads = {
         name: {
-            **read_metrics(folder / 'test.json'),
-            **read_metrics(folder / 'counterfactual.json')
+            **read_metrics(folder / 'test.json', 'accuracy/top1'),
+            **read_metrics(folder / 'counterfactual.json', COUNTED)
         }
         for name, folder in folders.items()
     }

@@ -7,7 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import mmcv
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
@@ -16,9 +16,12 @@ from mmpretrain.utils import track
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
-from intr_mm.command_line import (check_data_folders, check_writable,
-                                  fill_num_classes, leaf_datasets,
-                                  merge_options)
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  leaf_datasets, merge_options)
+from intr_mm.config_check import check_config
+from intr_mm.config_reading import read_config
+from intr_mm.flags import (OptionsAction, check_folder, device, number,
+                           output_file, output_folder)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.structures import Explanation
 from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
@@ -77,44 +80,47 @@ def parse_args() -> argparse.Namespace:
         "lies from its mean, and the norm of each head's value vectors")
     parser.add_argument(
         '--out',
+        type=output_folder,
         help='folder of the pictures, NAME.png, NAME_layerN.png if there are '
         'several layers, and NAME_memory.png (default: '
         'work_dirs/CONFIG/explain, or none with --report)')
     parser.add_argument(
-        '--report', metavar='FILE.html', help='write an HTML report')
+        '--report',
+        type=output_file(),
+        metavar='FILE.html',
+        help='write an HTML report')
     parser.add_argument(
         '--strict',
         action='store_true',
         help='stop at an image of a folder that cannot be read; without, it '
         'is named and counted, and the exit code is 3')
     parser.add_argument(
-        '--num', type=int, help='draw the first NUM images only')
+        '--num', type=number(1), help='draw the first NUM images only')
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=number(1),
         default=1,
         help='images in a batch (default: 1)')
     parser.add_argument(
-        '--device', help='such as cuda:0 or cpu (default: what there is)')
+        '--device',
+        type=device,
+        help='such as cuda:0 or cpu (default: what there is)')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='override settings of the config, as in `xxx=yyy`, '
         '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
         'and without white space)')
-    args = parser.parse_args()
-    for name, value in (('--num', args.num), ('--batch-size',
-                                              args.batch_size)):
-        if value is not None and value < 1:
-            parser.error(f'{name} has to be 1 or more, got {value}')
-    return args
+    return parser.parse_args()
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """The config with the options, ready for the data it is used on."""
-    cfg = Config.fromfile(args.config)
+    needs = ('model', ) if args.img else ('model', 'test_dataloader')
+    cfg = read_config(args.config, *needs)
     merge_options(cfg, args.cfg_options)
+    check_config(cfg, *needs)
     if args.img is None:
         check_data_folders(cfg, 'test_dataloader')
         fill_num_classes(cfg, 'test_dataloader')
@@ -228,10 +234,9 @@ def main() -> None:
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     draws = args.out is not None or args.report is None
     if draws:
-        check_writable(out / 'x.png')
+        check_folder(str(out))
     report = None
     if args.report is not None:
-        check_writable(args.report)
         report = HTMLReport(
             inferencer.classes, title=f'{Path(args.config).stem}: explained')
 

@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from intr_mm.flags import check_writable
+from intr_mm.flags import check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
 from intr_mm.structures import Explanation, trace_cells
@@ -87,7 +87,7 @@ class AttentionVisualizationHook(Hook):
         if self.enable:
             model.head.check_request(self.classes, self.layer)
             if self.out_dir is not None:
-                check_writable(self.out_dir)
+                check_folder(self.out_dir)
 
     def before_val_iter(self, runner, batch_idx: int,
                         data_batch: dict) -> None:

@@ -1,0 +1,137 @@
+"""Types of flags, which refuse a wrong value before a tool does anything."""
+import argparse
+import math
+import os.path as osp
+import tempfile
+from collections.abc import Callable
+
+import torch
+from mmengine.config import DictAction
+from mmengine.fileio.io import file_handlers
+
+# Endings of what `mmengine.dump` writes.
+DATA_FILES = tuple(f'.{ending}' for ending in file_handlers)
+
+
+def number(low: float, high: float = math.inf, kind: type = int) -> Callable:
+    """A number from ``low`` to ``high``, both included."""
+
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high or math.isinf(value):
+            most = 'or more' if high == math.inf else f'to {high}'
+            whole = 'a whole number, ' if kind is int else ''
+            raise argparse.ArgumentTypeError(
+                f'has to be {whole}{low} {most}, got {text!r}')
+        return value
+
+    return parse
+
+
+def output_file(*endings: str,
+                writes: Callable[[str], bool] | None = None) -> Callable:
+    """A path that a file can be written to, in a folder that can be made.
+
+    Args:
+        *endings: Those of the formats that can be written; none means any.
+        writes: Says so of a path instead.
+    """
+
+    def parse(path: str) -> str:
+        name = osp.basename(path)
+        if (endings and not name.endswith(endings)
+                or writes is not None and not writes(name)):
+            raise argparse.ArgumentTypeError(
+                f'{path!r} has an ending that cannot be written: use '
+                f"{' or '.join(endings) or '.png or .jpg'}")
+        return _checked(path, check_file)
+
+    return parse
+
+
+def output_folder(path: str) -> str:
+    """A folder that is there or can be made, and written to."""
+    return _checked(path, check_folder)
+
+
+def _checked(path: str, check: Callable[[str], None]) -> str:
+    try:
+        check(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
+
+
+def check_file(path: str) -> None:
+    """Refuse a path that no file can be written to, unless it is a URL.
+
+    Raises:
+        ValueError: None can.
+    """
+    if '://' in path:
+        return
+    if not osp.basename(path) or osp.isdir(path):
+        raise ValueError(f'{path!r} is a folder: name a file')
+    _try_to_write(osp.dirname(path) or '.', path)
+
+
+def check_folder(path: str) -> None:
+    """Refuse a folder that files cannot be written to.
+
+    Raises:
+        ValueError: They cannot, or it is not there and cannot be made.
+    """
+    if not path:
+        raise ValueError('the name of the folder is empty: name one')
+    _try_to_write(path)
+
+
+def _try_to_write(folder: str, file: str | None = None) -> None:
+    there = folder
+    while not osp.exists(there):
+        there = osp.dirname(there) or '.'
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+        if file is not None and osp.exists(file):
+            with open(file, 'ab'):
+                pass
+    except OSError as error:
+        raise ValueError(
+            f'{file or folder!r} cannot be written ({error.strerror}): choose '
+            'another place') from error
+
+
+def device(text: str) -> str:
+    """A device of PyTorch that is there."""
+    try:
+        kind = torch.device(text)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no device: use cpu, or such as cuda:0') from error
+    if kind.type == 'cuda' and (kind.index or 0) >= torch.cuda.device_count():
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not there, PyTorch finds '
+            f'{torch.cuda.device_count()} CUDA devices: use another, or cpu')
+    return text
+
+
+class OptionsAction(DictAction):
+    """``DictAction`` that ends in a usage error at what is no KEY=VALUE."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Add the options to the namespace."""
+        for option in values:
+            key, equals, _ = option.partition('=')
+            if not equals or not all(key.split('.')):
+                parser.error(f"{option_string}: '{option}' has to be "
+                             'KEY=VALUE without white space, such as '
+                             'train_cfg.max_epochs=3')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            parser.error(f'{option_string}: {error}: close them, and put the '
+                         'option in quotation marks')
