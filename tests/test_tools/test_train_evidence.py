@@ -61,5 +61,5 @@ def test_explains_a_stock_classifier(train, tmp_path):
 
 
 def test_refuses_weights_of_another_model(train):
-    with pytest.raises(ValueError, match='head.auxiliary.*shape'):
+    with pytest.raises(SystemExit, match='head.auxiliary.*shape'):
         train(tiny_model(head__num_classes=4))
