@@ -1,6 +1,7 @@
 """Types of flags, which refuse a wrong value before a tool does anything."""
 import argparse
 import math
+import os
 import os.path as osp
 import tempfile
 from collections.abc import Callable
@@ -65,12 +66,13 @@ def _checked(path: str, check: Callable[[str], None]) -> str:
     return path
 
 
-def check_file(path: str) -> None:
+def check_file(path: str | os.PathLike) -> None:
     """Refuse a path that no file can be written to, unless it is a URL.
 
     Raises:
         ValueError: None can.
     """
+    path = os.fspath(path)
     if '://' in path:
         return
     if not osp.basename(path) or osp.isdir(path):
