@@ -4,10 +4,9 @@
 The page shows the five best classes of a photo and where each head of each
 layer looks, compares two classes, and takes any other class. It is the viewer
 of :class:`intr_mm.visualization.report.HTMLReport`, served by Tornado: one
-package, which has deadlines for heads and bodies of requests, refuses what is
-not HTTP, and tells when a client leaves. Uvicorn and aiohttp have no such
-deadlines, waitress stores large bodies on the disk, and Gradio would pull in
-some fifty packages and need a second viewer.
+package, which has deadlines for heads and bodies of requests, as Uvicorn has
+not, refuses what is not HTTP, and tells when a client leaves. Gradio would
+pull in some fifty packages and need a second viewer.
 
 Photos are decoded in memory and never stored. Only this computer reaches the
 page unless ``--host`` says otherwise.

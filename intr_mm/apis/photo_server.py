@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import responses
-from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import (Application, HTTPError, RequestHandler,
@@ -205,8 +204,8 @@ class Handler(RequestHandler):
 
     def on_finish(self) -> None:
         self._drop()
-        IOLoop.current().call_later(ANSWER_SECONDS,
-                                    self.request.connection.stream.close)
+        asyncio.get_running_loop().call_later(
+            ANSWER_SECONDS, self.request.connection.stream.close)
 
     def get(self) -> None:
         self._check_host()
@@ -219,17 +218,19 @@ class Handler(RequestHandler):
     async def post(self) -> None:
         self._check_host()
         classes = self._check_request()
-        stream, server = self.request.connection.stream, self.server
+        server, stream = self.server, self.request.connection.stream
+        loop = asyncio.get_running_loop()
         server.waiting.add(stream)
         try:
             async with server.turn:
-                if not stream.closed():
-                    self.finish(await
-                                asyncio.get_running_loop().run_in_executor(
-                                    server.worker, server.explain,
-                                    bytes(self.photo), classes))
+                if stream.closed():
+                    return
+                answer = await loop.run_in_executor(server.worker,
+                                                    server.explain,
+                                                    bytes(self.photo), classes)
         finally:
             server.waiting.discard(stream)
+        self.finish(answer)
 
     def _check_host(self) -> None:
         # A foreign page whose name is made to point here (DNS rebinding)
@@ -249,8 +250,7 @@ class Handler(RequestHandler):
 
     def _check_request(self) -> list[int]:
         """Further classes of a request to explain a photo."""
-        server, kind = self.server, self.request.headers.get(
-            'Content-Type', '')
+        server, kind = self.server, self.request.headers.get('Content-Type')
         if self.request.path != '/explain':
             raise HTTPError(404, f'There is nothing at {self.request.path}.')
         extra = set(self.get_query_arguments('class'))
@@ -258,7 +258,7 @@ class Handler(RequestHandler):
             raise HTTPError(
                 400, f'Classes are at most {MAX_CLASSES} numbers from 0 to '
                 f'{len(server.class_numbers) - 1}.')
-        if not kind.startswith('image/'):
+        if not (kind or '').startswith('image/'):
             raise HTTPError(
                 415, f'Send a photo in the format {", ".join(FORMATS)}.')
         if self.num_bytes > server.max_bytes:
