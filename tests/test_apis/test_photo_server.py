@@ -334,8 +334,10 @@ def send_photos(server, number):
 
 def test_one_photo_at_a_time_and_none_of_who_left(server, slow_model):
     go_on, at_work = slow_model
-    clients = send_photos(server, 4)
-    wait_for(lambda: len(server.waiting) == 4 and at_work)
+    clients = send_photos(server, 1)
+    wait_for(lambda: at_work)
+    clients += send_photos(server, 3)
+    wait_for(lambda: len(server.waiting) == 4)
     time.sleep(.1)
     assert len(at_work) == 1
     assert ask(server, 'GET', '/')[0] == 200
