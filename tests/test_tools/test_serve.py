@@ -177,6 +177,8 @@ def test_command_line(checkpoint):
         ['--port', '0', '--device', 'cpu'] +
         ['--cfg-options', 'model.head.num_heads=1'],
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        # Ctrl+C is ignored by what a shell starts in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True)
