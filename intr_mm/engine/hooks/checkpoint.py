@@ -68,6 +68,12 @@ class AtomicCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best:
             return
+        for key in self.key_indicators:
+            if metrics and key not in (*metrics, 'auto'):
+                raise ValueError(
+                    f"save_best='{key}' of {type(self).__name__} is none of "
+                    f"the metrics {', '.join(metrics)}: set one of them, or "
+                    "'auto'.")
         # MMEngine removes the former best before it writes the new one,
         # unless it knows of none
         if len(self.key_indicators) == 1:
