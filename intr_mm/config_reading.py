@@ -36,6 +36,7 @@ def read_config(path: str, *needs: str) -> Config:
             near = near.replace(name, file)
         raise FileNotFoundError(
             f"Config '{path}' does not exist: check the path{near}")
+    _check_bases(path)
     try:
         cfg = Config.fromfile(path)
         _check_imports(path)
@@ -62,13 +63,26 @@ def _describe(path: str, error: Exception) -> str:
                                           f', line {line}')
     if not osp.exists(file) or not osp.samefile(file, path):
         place += f", a _base_ of '{path}',"
-    if isinstance(error, RecursionError):
-        return f"{place} is its own _base_: take it out there."
     text = error.args[0] if error.args else ''
     if isinstance(error, ImportError) and error.__cause__ is not None:
         text = error.__cause__  # without mmengine's list of sys.path
     why = f'{base}{type(error).__name__}: {text}'
     return f'{place} cannot be read: {why}; correct it there.'
+
+
+def _check_bases(path: str, above: tuple[str, ...] = ()) -> None:
+    """Refuse a config that is its own base, before Python's stack is full."""
+    path = osp.realpath(path)
+    if path in above:
+        raise ValueError(f"Config '{_short(path)}' is its own _base_: take it "
+                         'out there.')
+    try:
+        bases = Config._get_base_files(path)
+    except Exception:  # which is told when it is read
+        return
+    for base in bases:
+        if isinstance(base, str) and '::' not in base:
+            _check_bases(osp.join(osp.dirname(path), base), (*above, path))
 
 
 def _short(path: str) -> str:

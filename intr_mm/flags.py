@@ -135,5 +135,5 @@ class OptionsAction(DictAction):
         try:
             super().__call__(parser, namespace, values, option_string)
         except AssertionError as error:
-            parser.error(f'{option_string}: {error}: close them, and put the '
-                         'option in quotation marks')
+            parser.error(f'{option_string} {" ".join(values)}: {error}: close '
+                         'them, and put the option in quotation marks')

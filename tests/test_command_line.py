@@ -10,10 +10,15 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import digit_version
 
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  move_data_root)
-from .tiny import CONFIG
+from intr_mm.command_line import (check_data_folders, check_display,
+                                  cut_schedule, cut_topk, fill_num_classes,
+                                  move_data_root, setup_cpu_distributed)
+from .tiny import CONFIG, ROOT
 
+SCHEDULED = [
+    ROOT / 'configs' / f'intr_{name}.py'
+    for name in ('swin-tiny_cub', 'cub50_frozen_224px', 'demo')
+]
 SETTING = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 on_linux_without_gpu = pytest.mark.skipif(
     torch.cuda.is_available() or not Path('/proc/self/smaps_rollup').exists(),
@@ -133,6 +138,57 @@ def test_cub_in_its_own_format():
 def test_what_need_not_be_on_the_disk(dataset):
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
+
+
+def accuracies(number, *topks):
+    return Config(
+        dict(
+            model=dict(head=dict(num_classes=number)),
+            val_evaluator=dict(type='Accuracy', topk=topks[0]),
+            test_evaluator=[
+                dict(type='Accuracy', topk=topk) for topk in topks
+            ]))
+
+
+def test_accuracies_over_more_classes_than_there_are():
+    cfg = accuracies(3, (1, 5), (1, 2), (5, ))
+    cut_topk(cfg)
+    assert cfg.val_evaluator.topk == (1, )
+    assert [m.topk for m in cfg.test_evaluator] == [(1, ), (1, 2), (1, )]
+    cut_topk(accuracies(5, (1, 5)), {'val_evaluator.topk': (1, 5)})
+    with pytest.raises(ValueError, match='at most 3'):
+        cut_topk(accuracies(3, (1, 5)), {'val_evaluator.topk': (1, 5)})
+
+
+@pytest.mark.parametrize('path', SCHEDULED, ids=lambda path: path.stem)
+def test_one_epoch_in_every_config(path):
+    cfg = Config.fromfile(path)
+    cfg.train_cfg.max_epochs = 1
+    cut_schedule(cfg)
+    for scheduler in cfg.param_scheduler:
+        assert not scheduler.get('by_epoch', True) or (scheduler.get(
+            'begin', 0) < 1)
+    assert cfg.param_scheduler
+
+
+@pytest.mark.parametrize('launcher, variable', [('pytorch', 'RANK'),
+                                                ('slurm', 'SLURM_PROCID'),
+                                                ('mpi', 'OMPI_COMM_WORLD_')])
+def test_launchers_that_started_nothing(monkeypatch, launcher, variable):
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(ValueError, match=variable):
+        setup_cpu_distributed(Config(dict(launcher=launcher)))
+
+
+def test_windows_need_a_display(monkeypatch):
+    monkeypatch.setattr(sys, 'platform', 'linux')
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    check_display(False)
+    with pytest.raises(ValueError, match='--show-dir instead'):
+        check_display(True)
+    monkeypatch.setenv('DISPLAY', ':0')
+    check_display(True)
 
 
 def mib_of(field, code, **env):

@@ -60,5 +60,11 @@ def test_predicted_class_is_the_default(run, images, tmp_path, capsys):
 
 
 def test_missing_image_is_named(run):
-    with pytest.raises(SystemExit, match="Image 'no.jpg' does not exist"):
+    with pytest.raises(SystemExit, match="'no.jpg' is no file: name"):
         run('--img', 'no.jpg')
+
+
+@pytest.mark.parametrize('label', ['top2', 'gt', 'wren2', '3'])
+def test_what_is_not_one_class_is_refused(run, images, label):
+    with pytest.raises(SystemExit, match=rf'[Cc]lass .*{label}'):
+        run('--img', images / 'val/class_0/0.jpg', '--label', label)

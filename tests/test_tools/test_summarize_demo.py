@@ -107,3 +107,15 @@ def test_missing_metrics_are_named(demo, run):
         run(demo)
     message, = str(error.value).splitlines()
     assert f"{demo / 'counterfactual.json'} is missing" in message
+
+
+@pytest.mark.parametrize('text, message', [
+    ('{', 'is no JSON'),
+    ('[1]', 'does not hold the number accuracy/top1'),
+    ('{}', 'does not hold the number accuracy/top1'),
+    ('{"accuracy/top1": "high"}', 'does not hold the number accuracy/top1'),
+])
+def test_files_of_something_else_are_named(demo, run, text, message):
+    (demo / 'test.json').write_text(text)
+    with pytest.raises(SystemExit, match=f'test.json {message}.*: write it'):
+        run(demo)
