@@ -1,6 +1,6 @@
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _WORDS = re.compile(r'gt|pred|top\d+')
 
@@ -93,7 +93,7 @@ class ClassNames:
         """
         # numbers and arrays of numpy and torch, too
         spec = getattr(spec, 'tolist', lambda: spec)()
-        if isinstance(spec, (str, int)):
+        if isinstance(spec, str) or not isinstance(spec, Iterable):
             spec = [spec]
         return [
             item if isinstance(item, str) and _WORDS.fullmatch(item) else

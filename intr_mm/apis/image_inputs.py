@@ -21,6 +21,7 @@ from intr_mm.command_line import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
 from intr_mm.datasets.image_file import (EXTENSIONS, UnreadableImageError,
                                          check_size, show, show_array)
+from intr_mm.datasets.image_folders import some
 
 ImageInput = Union[str, os.PathLike, np.ndarray, Image.Image, dict]
 # Pipelines enlarge the shorter edge, which makes a line of pixels immense.
@@ -120,11 +121,17 @@ def read_image(image: ImageInput, loader: Callable | None = None) -> dict:
         elif isinstance(image, Image.Image):
             check_size(image)
             image = dict(img=show(image))
-    except (ValueError, OSError) as error:
+    except (ImportError, MemoryError):
+        raise
+    # Pillow, which may read the file of an image only now, raises all sorts.
+    except Exception as error:
         raise ValueError(
             f'An image given as {type(image).__name__} cannot be used: '
             f'{error}.') from error
     results = dict(image) if isinstance(image, dict) else dict(img_path=image)
+    if not {'img', 'img_path'} & set(results):
+        raise ValueError("An image given as dict has 'img' or 'img_path', but "
+                         f'this one has {some(sorted(map(str, results)))}.')
     if 'img' not in results:
         results = _load(results, loader or LoadIntactImage())
     shape = results['img'].shape[:2]

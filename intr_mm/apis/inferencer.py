@@ -1,5 +1,6 @@
 import logging
 import math
+import os
 from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
@@ -23,7 +24,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.evaluation import apply_temperature
-from intr_mm.flags import check_file
+from intr_mm.flags import check_file, check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
@@ -86,6 +87,20 @@ class INTRInferencer(ImageClassificationInferencer):
                 f'temperature has to be a number above 0, got {temperature}.')
         if img_size is not None:
             _check_count('img_size', img_size)
+        if isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        if not isinstance(model, (BaseModel, Config, str)):
+            raise TypeError('model has to be a name, a config, the path of '
+                            'one, or what mmpretrain.get_model built, got '
+                            f'{type(model).__name__}.')
+        if isinstance(pretrained, os.PathLike):
+            pretrained = os.fspath(pretrained)
+        if not isinstance(pretrained, (bool, str, type(None))):
+            raise TypeError('pretrained has to be the path or URL of a '
+                            'checkpoint, True or False, got '
+                            f'{type(pretrained).__name__}.')
+        if device is not None:
+            _check_device(device)
         self.temperature = temperature
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.
@@ -166,6 +181,8 @@ class INTRInferencer(ImageClassificationInferencer):
         _check_count('topk', kwargs.get('topk', 1))
         if kwargs.get('out_file') is not None:
             check_file(kwargs['out_file'])
+        if kwargs.get('show_dir') is not None:
+            check_folder(os.fspath(kwargs['show_dir']))
         images = list_images(inputs)
         if strict is None:
             strict = not is_folder(inputs)
@@ -256,6 +273,9 @@ class INTRInferencer(ImageClassificationInferencer):
         """
         _check_count('batch_size', batch_size)
         spec = self.class_names.resolve(classes)
+        layers = [layers] if isinstance(layers, Integral) else list(layers)
+        if not layers:
+            raise ValueError('layers is empty: name at least one.')
         images = self._read(list_images(inputs), unreadable)
         for chunk in self._get_chunk_data(images, batch_size):
             batch = [self._prepare(results) for results in chunk]
@@ -461,6 +481,14 @@ class INTRInferencer(ImageClassificationInferencer):
         if shape not in self._regions:
             self._regions[shape] = visible_region(self.pipeline, shape)
         return self._regions[shape]
+
+
+def _check_device(device: str | torch.device) -> None:
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device={device!r} is none of PyTorch's: use 'cpu', "
+                         "or such as 'cuda:0'.") from None
 
 
 def _check_count(name: str, value: int) -> None:

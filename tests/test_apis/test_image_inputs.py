@@ -64,6 +64,8 @@ def test_arrays_are_bgr(inferencer, birds):
     (torch.zeros(3, 9, 9), 'cannot be given as Tensor: give a path or URL'),
     (b'secret', 'cannot be given as bytes: give(?!.*secret)'),
     (None, 'cannot be given as NoneType: give'),
+    (dict(path='a.png'), "given as dict has 'img' or 'img_path', but this"),
+    (np.array(['a.png']), 'given as ndarray cannot be used: it has the sha'),
     ([7], 'cannot be given as int: give'),
     ([['a.png']], 'cannot be given as list: give'),
 ])

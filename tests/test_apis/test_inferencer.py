@@ -249,6 +249,10 @@ def test_number_of_classes_is_that_of_the_checkpoint(checkpoint):
     (dict(maps='Bluebird'), "no class 'Bluebird'; the closest"),
     (dict(maps=99), 'Class 99 is out of range'),
     (dict(maps=np.arange(11, 14)), 'Class 12 is out of range'),
+    (dict(maps=1.5), "no class '1.5'"),
+    (dict(maps=[]), 'No classes were asked for'),
+    (dict(show_dir='/proc/x'), '/proc/x. cannot be written'),
+    (dict(out_file='/proc/x.json'), '/proc/x.json. cannot be written'),
 ])
 def test_arguments_are_checked_by_name(inferencer, birds, arguments, message):
     with pytest.raises((ValueError, IndexError), match=message):
@@ -263,10 +267,13 @@ def test_arguments_are_checked_by_name(inferencer, birds, arguments, message):
     (dict(temperature=float('nan')), 'temperature has to be .* got nan'),
     (dict(temperature='warm'), 'temperature has to be .* got warm'),
     (dict(img_size=0), 'img_size has to be'),
+    (dict(device='gpu'), "device='gpu' is none of PyTorch's: use 'cpu'"),
+    (dict(pretrained=5), 'pretrained has to be the path .* got int'),
+    (dict(model=None), 'model has to be a name, .* got NoneType'),
 ])
 def test_what_a_model_is_given_is_checked(inferencer, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        INTRInferencer(inferencer.model, **arguments)
+    with pytest.raises((ValueError, TypeError), match=message):
+        INTRInferencer(**dict(dict(model=inferencer.model), **arguments))
 
 
 def test_classes_are_numbers_of_any_kind(inferencer, birds):
