@@ -1,17 +1,18 @@
 import os.path as osp
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import mmcv
 import numpy as np
 from mmengine.dist import gather_object, get_dist_info, is_main_process
-from mmengine.fileio import get as read_bytes
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from intr_mm.datasets import LoadIntactImage
+from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.flags import check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
@@ -265,9 +266,10 @@ def original_image(image: Tensor, sample: DataSample) -> np.ndarray:
         scale_x, scale_y = sample.get('scale_factor', (1., 1.))
         resized = np.array([height * scale_y, width * scale_x])
         if np.abs(resized - image.shape[-2:]).max() < 1:
-            original = mmcv.imfrombytes(read_bytes(sample.img_path))
-            if original is not None and original.shape[:2] == (height, width):
-                return original[..., ::-1]
+            with suppress(UnreadableImageError):
+                original, _ = LoadIntactImage().read(sample.img_path)
+                if original.shape[:2] == (height, width):
+                    return original[..., ::-1]
     return image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)[..., ::-1]
 
 
