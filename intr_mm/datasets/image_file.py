@@ -11,12 +11,13 @@ import stat
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from urllib.request import urlopen
 
 import cv2
 import mmcv
 import numpy as np
 import torch
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import HTTPBackend, LocalBackend, get_file_backend
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torchvision.io import decode_jpeg
 
@@ -39,6 +40,7 @@ EXTENSIONS = tuple(
     sorted(ending for ending, name in Image.registered_extensions().items()
            if name in (*FORMATS, 'MPO')))
 _MAX_BYTES = 2**31
+_TIMEOUT = 60  # seconds without an answer
 # Progressive JPEG files have about ten, and each costs a pass over all pixels.
 _MAX_SCANS = 100
 _HEIC = (b'ftypheic', b'ftypheix', b'ftyphevc', b'ftypmif1', b'ftypmsf1')
@@ -86,6 +88,12 @@ def read_file(path: str, backend_args: dict | None = None) -> bytes:
             raise OSError('it is a pipe or a device')
         if status.st_size > _MAX_BYTES:
             raise ValueError(f'it has {status.st_size / 1e9:.1f} GB')
+    if isinstance(backend, HTTPBackend):  # which waits and reads for ever
+        with urlopen(path, timeout=_TIMEOUT) as reply:
+            content = reply.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ValueError(f'it has more than {_MAX_BYTES / 1e9:.1f} GB')
+        return content
     return backend.get(path)
 
 

@@ -1,6 +1,7 @@
 """An image is the same to all that read it, or is refused by name."""
 import io
 import os
+import socket
 
 import numpy as np
 import pytest
@@ -279,6 +280,14 @@ def test_addresses_that_lead_nowhere(path, reason):
     transform = TRANSFORMS.build(dict(type='LoadIntactImage'))
     with pytest.raises(OSError, match=reason):
         transform(dict(img_path=path))
+
+
+def test_a_server_that_says_nothing(monkeypatch):
+    monkeypatch.setattr(image_file, '_TIMEOUT', .1)
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        path = f'http://127.0.0.1:{server.getsockname()[1]}/x.jpg'
+        with pytest.raises(OSError, match='x.jpg. cannot be read .*timed out'):
+            TRANSFORMS.build(dict(type='LoadIntactImage'))(dict(img_path=path))
 
 
 def test_an_image_that_is_there_is_left_alone():

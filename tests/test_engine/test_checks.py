@@ -25,7 +25,8 @@ def test_class_count_of_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    message = "Class 'class_1' of train_dataloader is not in val_dataloader: "
+    message = (r"Class 'class_1' of train_dataloader \(3 classes\) is not in "
+               r'val_dataloader \(2 classes\): give both')
     with pytest.raises(ValueError, match=message):
         runner.train()
 

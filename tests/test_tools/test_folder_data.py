@@ -99,5 +99,5 @@ def test_other_validation_classes_are_refused(folder, tmp_path):
         '--no-persistent-workers',
         code=1,
         options=dict(SMALL, data_root=root))
-    assert ("Class 'species 16' of train_dataloader is not in val_dataloader, "
-            "where there is 'species 99' instead") in log
+    assert ("Class 'species 16' of train_dataloader (17 classes) is not in "
+            "val_dataloader (17 classes), where there is 'species 99'") in log

@@ -126,7 +126,8 @@ def _check_same(train: tuple | None, other: tuple | None, field: str) -> None:
         back = [str(name) for name in two if name not in one]
         if alone:
             raise ValueError(
-                f"Class '{some(alone)}' of {here} is not in {there}" +
+                f"Class '{some(alone)}' of {here} ({len(one)} classes) is not "
+                f'in {there} ({len(two)} classes)' +
                 (f", where there is '{some(back)}' instead" if back else '') +
                 ': give both the same class folders or `metainfo.classes`.')
     raise ValueError(f'train_dataloader and {field} name the same classes in '
