@@ -13,6 +13,7 @@ from inspect import signature
 
 from mmengine import registry as root
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope, Registry
@@ -63,6 +64,7 @@ IN_DATA = dict(
     transforms=registry.TRANSFORMS,
     sampler=registry.DATA_SAMPLERS,
     batch_sampler=registry.DATA_SAMPLERS)
+IN_METRIC = dict(explainer=registry.TASK_UTILS, metrics=registry.METRICS)
 NESTED = dict(
     model=IN_MODEL,
     tta_model=IN_MODEL,
@@ -70,8 +72,8 @@ NESTED = dict(
     val_dataloader=IN_DATA,
     test_dataloader=IN_DATA,
     tta_pipeline=IN_DATA,
-    val_evaluator=dict(explainer=registry.TASK_UTILS),
-    test_evaluator=dict(explainer=registry.TASK_UTILS),
+    val_evaluator=IN_METRIC,
+    test_evaluator=IN_METRIC,
     optim_wrapper=dict(
         optimizer=registry.OPTIMIZERS, clip_grad=clip_grad_norm_),
     visualizer=dict(vis_backends=registry.VISBACKENDS),
@@ -239,10 +241,14 @@ def _check_part(value, path: str, reader: Registry | Callable | tuple | None,
                              f'{value!r}.')
         return
     part, names, is_open = reader, {}, True
+    if reader is registry.METRICS and 'metrics' in value:
+        reader = registry.EVALUATORS
+        defaults = {**defaults, _last_key(path): Evaluator}
     if isinstance(reader, Registry):
         part = _find(value, path, reader, defaults)
     if part is not None:
         names, is_open = accepted(part)
+    is_open |= 'constructor' in value  # which may read anything
     taken_out = TAKEN_OUT.get(_last_key(path), ())
     if reader is registry.HOOKS:
         taken_out = ('priority', )

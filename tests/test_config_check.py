@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 
 from intr_mm.command_line import merge_options
-from intr_mm.config_check import check_config
+from intr_mm.config_check import DEFAULTS, TOP_LEVEL, _check_part, check_config
 from intr_mm.config_reading import read_config
 from intr_mm.flags import OptionsAction
 from .tiny import DEMO, ROOT
@@ -159,3 +159,37 @@ def test_a_misspelt_key_of_a_file(demo):
         check_config(cfg)
     # a name for use within the file is nobody else's business
     check_config(Config(dict(demo, optimizers=dict()), filename=DEMO))
+
+
+def check_parts(parts):
+    for key in parts:
+        _check_part(Config(parts)[key], key, TOP_LEVEL.get(key), DEFAULTS)
+
+
+@pytest.mark.parametrize('part, typo', [
+    (dict(val_evaluator=dict(metrics=[dict(type='Accuracy', topk=(1, ))])),
+     dict(val_evaluator=dict(metrics=[dict(type='Accuracy', top=1)]))),
+    (dict(
+        optim_wrapper=dict(
+            constructor='OwnConstructor',
+            generator=dict(optimizer=dict(type='SGD', lr=1.)))), None),
+    (dict(custom_hooks=[dict(type='EMAHook', priority='LOW')]),
+     dict(custom_hooks=[dict(type='FiniteLossHook', priorty='LOW')])),
+    (dict(
+        train_dataloader=dict(
+            dataset=dict(
+                type='RepeatDataset',
+                times=2,
+                dataset=dict(type='RingSpecies', num_samples=4)))),
+     dict(
+         train_dataloader=dict(
+             dataset=dict(
+                 type='RepeatDataset',
+                 times=2,
+                 dataset=dict(type='RingSpecies', number=4))))),
+])
+def test_parts_within_parts(part, typo):
+    check_parts(part)
+    if typo is not None:
+        with pytest.raises(ValueError, match='takes no argument'):
+            check_parts(typo)
