@@ -202,4 +202,7 @@ def _describe_building(builders: list[FrameType], error: Exception,
 
 def _one_line(text: str) -> str:
     text = ' '.join(text.split())
-    return text if len(text) <= MAX_LENGTH else f'{text[:MAX_LENGTH]} ...'
+    if len(text) <= MAX_LENGTH:
+        return text
+    # what to do stands at the end
+    return f'{text[:MAX_LENGTH - 150]} ... {text[-150:]}'

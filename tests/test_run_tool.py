@@ -9,7 +9,7 @@ import torch
 from mmpretrain.registry import HOOKS, MODELS
 from torch.utils.data import DataLoader
 
-from intr_mm.models.utils import check_split
+from intr_mm.models.utils import check_sizes, check_split
 from intr_mm.run_tool import run_tool
 
 
@@ -52,12 +52,17 @@ def build(registry, **cfg):
     return lambda: registry.build(cfg)
 
 
+def talk():
+    check_sizes('INTRHead' * 200, num_layers=0)
+
+
 def typo():
     return {}['no such key']
 
 
 KNOWN = {
     'ours': (refuse, 'embed_dims=96 cannot be split among num_heads=5; '),
+    'long': (talk, 'INTRHead needs a whole number num_layers >= 1, got 0.'),
     'ours in a worker': (in_worker(refuse), 'embed_dims=96 cannot be split'),
     'missing file': (lambda: open('no/such'), "'no/such' does not exist: "),
     'missing in a worker': (in_worker(lambda: open('no/such')), 'no/such'),
@@ -78,6 +83,7 @@ KNOWN = {
 def test_known_errors_are_one_sentence(end, main, sentence):
     code, err = end(main)
     assert code.startswith('tool.py: ') and '\n' not in code
+    assert len(code) < 600
     assert sentence in code
     assert not err
 
