@@ -9,7 +9,8 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from intr_mm.checkpoints import AtomicLocalBackend, adapt_foreign
+from intr_mm.checkpoints import (AtomicLocalBackend, adapt_foreign,
+                                 carry_classes)
 from ..model_utils import unwrap_model
 
 
@@ -137,6 +138,12 @@ class CheckpointCheckHook(Hook):
         problem = self._find_problem(runner, model, content)
         if problem is not None:
             raise ValueError(f"Checkpoint '{name}' {problem}.")
+        is_training = isinstance(runner.optim_wrapper, OptimWrapper)
+        if is_training and not runner._resume:
+            dataset = runner.train_dataloader.dataset
+            classes = getattr(dataset, 'metainfo', {}).get('classes')
+            if classes is not None:
+                carry_classes(model, checkpoint, classes)
 
     def _find_problem(self, runner: Runner, model: nn.Module,
                       checkpoint: dict) -> str | None:
