@@ -11,12 +11,13 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.command_line import (check_data_folders, check_display, cut_topk,
-                                  fill_num_classes, merge_options,
-                                  setup_cpu_distributed, use_huge_pages)
+from intr_mm.command_line import (check_data_folders,
+                                  check_display, cut_topk, fill_num_classes,
+                                  merge_options, setup_cpu_distributed,
+                                  use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
-from intr_mm.evaluation import OrderedDumpResults
+from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 from intr_mm.flags import (DATA_FILES, OptionsAction, number, output_file,
                            output_folder)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
@@ -35,8 +36,10 @@ def parse_args() -> argparse.Namespace:
         help='the dir to save logs and metrics')
     parser.add_argument(
         '--out',
-        type=output_file(*DATA_FILES),
-        help='the file to output results')
+        type=output_file(*DATA_FILES, '.csv'),
+        help='the file to output results: predictions as .pkl, or as .csv '
+        'or .json, with a table by class and the confusion matrix; metrics as '
+        '.json, .yaml or .pkl')
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -102,11 +105,14 @@ def parse_args() -> argparse.Namespace:
         parser.error('--compile needs --fast')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
-    predictions = args.out is not None and args.out_item != 'metrics'
-    if predictions and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out {args.out} holds the predictions, which are '
-                     'written to .pkl: choose that ending, or --out-item '
-                     'metrics')
+    if args.out is not None:
+        endings = DATA_FILES
+        if args.out_item != 'metrics':
+            endings = ('.pkl', '.pickle', '.csv', '.json')
+        if not args.out.endswith(endings):
+            parser.error(f'--out {args.out} holds the '
+                         f"{args.out_item or 'pred'}, which are written to "
+                         f"{', '.join(endings)}: choose one of these endings")
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -191,8 +197,13 @@ def main() -> None:
         runner = Runner.from_cfg(cfg)
 
     if args.out and args.out_item != 'metrics':
-        runner.test_evaluator.metrics.append(
-            OrderedDumpResults(out_file_path=args.out))
+        dump = OrderedDumpResults
+        kwargs = dict(out_file_path=args.out)
+        if args.out.endswith(('.csv', '.json')):
+            dump = PredictionTables
+        metric = dump(**kwargs)
+        metric.dataset_meta = runner.test_dataloader.dataset.metainfo
+        runner.test_evaluator.metrics.append(metric)
     metrics = runner.test()
     if args.out and args.out_item == 'metrics' and runner.rank == 0:
         mmengine.dump(metrics, args.out)

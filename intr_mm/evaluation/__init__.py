@@ -9,13 +9,14 @@ from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
 from .perturbation import InsertionDeletion, PerturbationMetric, RegionBlanking
 from .pointing import PointingGame, PointingMetric
+from .prediction_tables import PredictionTables
 from .verdict import Verdict, verdict
 
 __all__ = [
     'Agreement', 'CalibrationError', 'ClassDistinctness',
     'CounterfactualFlips', 'EvenAttention', 'HeadDiversity', 'HeadSelection',
     'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
-    'PerturbationMetric', 'PointingGame', 'PointingMetric', 'RegionBlanking',
-    'Verdict', 'apply_temperature', 'calibration', 'fit_temperature',
-    'select_heads', 'verdict'
+    'PerturbationMetric', 'PointingGame', 'PointingMetric', 'PredictionTables',
+    'RegionBlanking', 'Verdict', 'apply_temperature', 'calibration',
+    'fit_temperature', 'select_heads', 'verdict'
 ]

@@ -25,15 +25,19 @@ class OrderedDumpResults(DumpResults):
             # of AttentionVisualizationHook, on the batches that it draws from
             for key in ('', '_classes', '_evidence', '_even'):
                 result.pop(f'drawing{key}', None)
-        indices = [result.get('sample_idx') for result in results]
-        if None not in indices and len(set(indices)) == len(indices):
-            results = sorted(results, key=lambda result: result['sample_idx'])
-        else:
-            print_log(
-                f"'{self.out_file_path}' holds predictions in the order of "
-                "the sampler, as their 'sample_idx' is missing or not unique: "
-                'list it in the meta_keys of PackInputs, and evaluate '
-                'datasets one by one.',
-                logger='current',
-                level=logging.WARNING)
-        return super().compute_metrics(results)
+        return super().compute_metrics(
+            in_data_order(results, self.out_file_path))
+
+
+def in_data_order(results: list[dict], out_file_path: str) -> list[dict]:
+    """Sort predictions by ``sample_idx``, or warn that it is not possible."""
+    indices = [result.get('sample_idx') for result in results]
+    if None not in indices and len(set(indices)) == len(indices):
+        return sorted(results, key=lambda result: result['sample_idx'])
+    print_log(
+        f"'{out_file_path}' holds predictions in the order of the sampler, as "
+        "their 'sample_idx' is missing or not unique: list it in the "
+        'meta_keys of PackInputs, and evaluate datasets one by one.',
+        logger='current',
+        level=logging.WARNING)
+    return results
