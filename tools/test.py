@@ -11,6 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from intr_mm.checkpoints import stored_temperature
 from intr_mm.command_line import (check_data_folders,
                                   check_display, cut_topk, fill_num_classes,
                                   merge_options, setup_cpu_distributed,
@@ -201,6 +202,7 @@ def main() -> None:
         kwargs = dict(out_file_path=args.out)
         if args.out.endswith(('.csv', '.json')):
             dump = PredictionTables
+            kwargs['temperature'] = stored_temperature(args.checkpoint) or 1.
         metric = dump(**kwargs)
         metric.dataset_meta = runner.test_dataloader.dataset.metainfo
         runner.test_evaluator.metrics.append(metric)

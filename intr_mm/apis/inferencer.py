@@ -22,6 +22,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
+from intr_mm.checkpoints import stored_temperature
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.evaluation import apply_temperature
 from intr_mm.flags import check_file, check_folder
@@ -55,7 +56,8 @@ class INTRInferencer(ImageClassificationInferencer):
         temperature: Divides the logits, and so recalibrates the scores (`On
             Calibration of Modern Neural Networks
             <https://arxiv.org/abs/1706.04599>`_, ICML 2017): above 1 they
-            become less sure. None is 1.
+            become less sure. None takes the one beside the checkpoint, as
+            ``tools/analysis_tools/fit_temperature.py`` puts it there, or 1.
         img_size: Pixels of the shorter edge to which images are resized before
             the pipeline. None does it only for data sets that draw images of
             one size, as RingSpecies.
@@ -101,6 +103,8 @@ class INTRInferencer(ImageClassificationInferencer):
                             f'{type(pretrained).__name__}.')
         if device is not None:
             _check_device(device)
+        if temperature is None and isinstance(pretrained, str):
+            temperature = stored_temperature(pretrained)
         self.temperature = temperature
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.

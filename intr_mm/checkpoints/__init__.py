@@ -5,6 +5,7 @@ from .conversion import (ForeignWeights, adapt_foreign, check_complete,
 from .formats import (OFFICIAL_INTR, TO_OFFICIAL, describe, find_weights,
                       identify, is_our_name, rename)
 from .reading import load_weights
+from .temperature import store_temperature, stored_temperature
 from .writing import (AtomicLocalBackend, read_checkpoint,
                       refuse_in_one_sentence, report_conversion, save_weights)
 

@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 
+from intr_mm.checkpoints import stored_temperature
 from ..tiny import CONFIG, data_options, save_model, tiny_model
 
 TOOL = 'analysis_tools/fit_temperature.py'
@@ -32,9 +33,10 @@ def run(images, checkpoint, tmp_path, monkeypatch, run_tool):
     return run
 
 
-def test_test_split_judges_what_validation_fitted(run, capsys):
+def test_test_split_judges_what_validation_fitted(run, capsys, checkpoint):
     figures = run(**{'test_dataloader.dataset.data_prefix': 'train'})
     temperature = figures['temperature']
+    assert stored_temperature(checkpoint) == temperature
     fitted, held_out = figures['fitted'], figures['held_out']
     assert (fitted['split'], fitted['num_images']) == ('val (fitted)', 11)
     assert (held_out['split'], held_out['num_images']) == ('test', 18)

@@ -5,6 +5,9 @@ The temperature is fitted to one split, and measured on it and on images that
 it was not fitted to: on the test split if the one of validation was fitted,
 and where there is no other split, by a fit to one half and a look at the
 other.
+
+It is stored beside the checkpoint, where explain.py, serve.py, test.py and the
+inferencer find it.
 """
 import argparse
 import os
@@ -15,6 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from intr_mm.checkpoints import store_temperature
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   merge_options, setup_cpu_distributed)
 from intr_mm.config_check import check_config
@@ -128,6 +132,10 @@ def main() -> None:
               f'{before["confidence"]:>8.1f}%{after["confidence"]:>8.1f}%'
               f'{before["accuracy"]:>7.1f}%'
               f'{before["nll"]:>9.4f}{after["nll"]:>9.4f}')
+    path = store_temperature(
+        args.checkpoint, temperature, split=args.split, num_images=len(labels))
+    print(f'\nWrote {path}, which explain.py, serve.py, test.py and the '
+          'inferencer read.')
     if args.out is not None:
         mmengine.dump(
             dict(temperature=temperature, fitted=rows[0], held_out=rows[1]),
