@@ -323,6 +323,25 @@ def _cpu_has_bfloat16() -> bool:
             and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def advise_threads() -> None:
+    """Say so where other processes keep the cores of a CPU busy.
+
+    Threads that wait for each other are slowed down by the slowest: beside
+    three processes on two cores, one thread was 6 times as fast as two. The
+    number is not changed here, as the order of sums depends on it, and so
+    whether a run can be repeated.
+    """
+    cores, threads = os.cpu_count(), torch.get_num_threads()
+    load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0
+    if (get_device() == 'cpu' and 'OMP_NUM_THREADS' not in os.environ
+            and threads > 1 and load > cores):
+        print_log(
+            f'Other processes keep the {cores} cores of this machine busy '
+            f'(load {load:.1f}), and this one computes with {threads} '
+            'threads: with OMP_NUM_THREADS=1 in the environment it may be '
+            'several times as fast.', 'current', logging.WARNING)
+
+
 def use_huge_pages() -> None:
     """Let PyTorch ask Linux for huge pages, where it computes on a CPU.
 

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import digit_version
 
+from intr_mm import command_line
 from intr_mm.command_line import (check_data_folders, check_display,
                                   cut_schedule, cut_topk, fill_num_classes,
                                   move_data_root, setup_cpu_distributed)
@@ -209,6 +210,28 @@ for line in open('/proc/self/smaps_rollup'):
                             text=True)
     assert result.returncode == 0, result.stderr
     return float(result.stdout.split()[-1])
+
+
+@pytest.mark.parametrize('load, threads, variable, told', [
+    (9., 2, None, True),
+    (.5, 2, None, False),
+    (9., 1, None, False),
+    (9., 2, '2', False),
+])
+def test_busy_cores_are_told(monkeypatch, load, threads, variable, told):
+    monkeypatch.setattr('os.getloadavg', lambda: (load, load, load))
+    monkeypatch.setattr('os.cpu_count', lambda: 2)
+    monkeypatch.setattr('torch.get_num_threads', lambda: threads)
+    monkeypatch.setattr(command_line, 'get_device', lambda: 'cpu')
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if variable is not None:
+        monkeypatch.setenv('OMP_NUM_THREADS', variable)
+    said = []
+    monkeypatch.setattr(command_line, 'print_log',
+                        lambda text, *_: said.append(text))
+    command_line.advise_threads()
+    assert len(said) == told
+    assert not told or 'OMP_NUM_THREADS=1' in said[0]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (check_data_folders,
+from intr_mm.command_line import (advise_threads, check_data_folders,
                                   check_display, cut_topk, fill_num_classes,
                                   merge_options, setup_cpu_distributed,
                                   use_huge_pages)
@@ -185,6 +185,7 @@ def main() -> None:
     args = parse_args()
     check_display(args.show)
     use_huge_pages()
+    advise_threads()
     cfg = read_config(args.config, *NEEDS)
     merge_args(cfg, args)
     check_config(cfg, *NEEDS)

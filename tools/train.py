@@ -9,10 +9,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.command_line import (check_data_folders, cut_schedule, cut_topk,
-                                  fill_num_classes, keep_freed_memory,
-                                  merge_options, setup_cpu_distributed,
-                                  use_amp, use_huge_pages)
+from intr_mm.command_line import (advise_threads, check_data_folders,
+                                  cut_schedule, cut_topk, fill_num_classes,
+                                  keep_freed_memory, merge_options,
+                                  setup_cpu_distributed, use_amp,
+                                  use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.engine.hooks.checks import check_batches
@@ -133,6 +134,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     use_huge_pages()
+    advise_threads()
     keep_freed_memory()
     cfg = read_config(args.config, *NEEDS)
     merge_args(cfg, args)
