@@ -57,8 +57,8 @@ class ClassNames:
         Raises:
             UnknownClassError: If there is no such class.
         """
-        wanted = _plain(str(item))
-        plain = [_plain(name) for name in self.names or []]
+        wanted = plain_name(str(item))
+        plain = [plain_name(name) for name in self.names or []]
         short = [re.sub(r'^\d+[. ]+', '', name) for name in plain]
         for names in (plain, short):
             if isinstance(item, str) and names.count(wanted) == 1:
@@ -102,5 +102,5 @@ class ClassNames:
         ]
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     return ' '.join(re.sub('[_-]', ' ', name).casefold().split()) or name

@@ -1,0 +1,265 @@
+"""Photos and their classes, from folders or a CSV, and a split of them."""
+import csv
+import hashlib
+import os.path as osp
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from .image_file import EXTENSIONS, decode_image, read_file
+from .image_folders import list_folder
+from .near_duplicates import MIN_EDGE, perceptual_hash
+
+SPLITS = ('train', 'val', 'test')
+_SPLIT_NAMES = dict(
+    train='train',
+    training='train',
+    val='val',
+    valid='val',
+    validation='val',
+    test='test')
+
+
+@dataclass
+class Photo:
+    """One photo of a list.
+
+    Args:
+        path: Below the folder of the list, or absolute.
+        label: Name of its class.
+        split: 'train', 'val' or 'test'; '' if it is to be chosen.
+        group: Photos of the same group stay in one split, such as those of one
+            individual; '' is no group.
+        shape: Height and width in pixels.
+        hash: See :func:`perceptual_hash`.
+        problem: Why it is left out; '' if it is not.
+    """
+    path: str
+    label: str
+    split: str = ''
+    group: str = ''
+    shape: tuple[int, int] = (0, 0)
+    hash: np.ndarray | None = None
+    problem: str = ''
+
+
+def read_folder(root: str) -> tuple[list[Photo], list[str]]:
+    """List class folders, or train/val/test folders of class folders.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The photos, and what else lies there, each kind in some words.
+
+    Raises:
+        OSError: A folder cannot be read.
+        ValueError: There are no class folders with images.
+    """
+    listing = list_folder(root, EXTENSIONS)
+    splits = {
+        name: _SPLIT_NAMES[name.lower()]
+        for name in listing.images if name.lower() in _SPLIT_NAMES
+    }
+    parts, odd = [(listing, '', '')], listing.passed_over()
+    if 'train' in splits.values():
+        others = [name for name in listing.images if name not in splits]
+        if others:
+            raise ValueError(
+                f"'{root}' holds '{others[0]}' beside the folders "
+                f'{", ".join(splits)}: name the one or the others, so that it '
+                'is clear whether they are splits or classes.')
+        parts = [(list_folder(osp.join(root, name), EXTENSIONS), name, split)
+                 for name, split in splits.items()]
+        odd = [
+            f'{words} in {name}' for part, name, _ in parts
+            for words in part.passed_over()
+        ]
+    photos = [
+        Photo(osp.join(name, label, path), label, split)
+        for part, name, split in parts for label, paths in part.images.items()
+        for path in paths
+    ]
+    if not photos:
+        raise ValueError(f"'{root}' holds no class folders with images: put "
+                         'the photos of each class into a folder there.')
+    return photos, odd
+
+
+def read_csv(file: str, root: str) -> list[Photo]:
+    """List the photos of a CSV file.
+
+    Args:
+        file: Its first line names the columns, of which ``path`` and ``label``
+            are needed and ``split`` and ``group`` are read where they are
+            there. Without such a line, there are ``path`` and ``label``.
+        root: What relative paths count from.
+
+    Returns:
+        The photos, in order.
+
+    Raises:
+        ValueError: A line is not understood, or two contradict each other.
+    """
+    text = Path(file).read_text(encoding='utf-8-sig')
+    lines = text.splitlines()
+    if not lines:
+        raise ValueError(f"'{file}' is empty: write a line `path,label` for "
+                         'each photo.')
+    delimiter = max(',;\t', key=lines[0].count)
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    names = [name.strip().lower() for name in rows[0]]
+    if 'path' in names and 'label' in names:
+        rows = rows[1:]
+        first = 2
+    elif len(rows[0]) == 2 and osp.isfile(osp.join(root, rows[0][0])):
+        names, first = ['path', 'label'], 1
+    else:
+        raise ValueError(
+            f"'{file}' has the columns {', '.join(rows[0])}: call one `path` "
+            'and one `label` in its first line.')
+    photos, seen = [], {}
+    for number, row in enumerate(rows, first):
+        if not any(row):
+            continue
+        place = f"'{file}', line {number}"
+        if len(row) != len(names):
+            raise ValueError(f'{place} has {len(row)} columns instead of '
+                             f'{len(names)}: correct it.')
+        values = dict(zip(names, (' '.join(cell.split()) for cell in row)))
+        # a path is taken as it stands
+        path = row[names.index('path')]
+        split = values.get('split', '').lower()
+        if split and split not in _SPLIT_NAMES:
+            raise ValueError(f"{place} has the split '{split}': use one of "
+                             f'{", ".join(SPLITS)}, or nothing.')
+        photo = Photo(path, values['label'], _SPLIT_NAMES.get(split, ''),
+                      values.get('group', ''))
+        if not photo.label:
+            photo.problem = 'it has no label'
+        before = seen.setdefault(osp.normpath(path), (photo, number))
+        if before[0] is photo:
+            photos.append(photo)
+        elif before[0].label != photo.label:
+            raise ValueError(
+                f"{place}: '{path}' is '{photo.label}', but "
+                f"'{before[0].label}' in line {before[1]}: correct one.")
+    return photos
+
+
+def look_at(photo: Photo, root: str) -> Photo:
+    """Read a photo and note its size, its hash, or why it is left out."""
+    try:
+        line = photo.path.encode().decode()
+    except UnicodeEncodeError:
+        photo.problem = 'its name is no Unicode'
+    else:
+        # as an annotation file would be read
+        if line.splitlines() != [line.lstrip()]:
+            photo.problem = 'its name starts with a space or has several lines'
+    if photo.problem:
+        return photo
+    try:
+        image, photo.shape = decode_image(
+            read_file(osp.join(root, photo.path)), min_edge=MIN_EDGE)
+    except MemoryError:
+        raise
+    # Pillow's decoders have no one error for damaged files.
+    except Exception as error:
+        reason = getattr(error, 'strerror', None) or str(error) or repr(error)
+        photo.problem = reason.split(' <_io.BytesIO')[0]
+    else:
+        photo.hash = perceptual_hash(image)
+    return photo
+
+
+def group_photos(photos: Sequence[Photo],
+                 pairs: np.ndarray) -> list[list[Photo]]:
+    """Photos that belong into one split.
+
+    Args:
+        photos: N photos.
+        pairs: Indices (pairs, 2) of near duplicates.
+
+    Returns:
+        Groups, of which most hold one photo.
+    """
+    first_of = {}
+    named = [(first_of.setdefault((photo.label, photo.group), i), i)
+             for i, photo in enumerate(photos) if photo.group]
+    edges = np.concatenate([pairs, np.array(named, int).reshape(-1, 2)])
+    graph = coo_matrix((np.ones(len(edges)), edges.T), [len(photos)] * 2)
+    groups = defaultdict(list)
+    for photo, name in zip(photos, connected_components(graph, False)[1]):
+        groups[name].append(photo)
+    return list(groups.values())
+
+
+def split_photos(groups: Iterable[list[Photo]], shares: dict[str, float],
+                 seed: int) -> None:
+    """Choose a split for each photo that has none, class by class.
+
+    A photo's place depends on the seed and its own path, so that a split
+    changes little where photos are added.
+
+    Args:
+        groups: Photos that stay together, see :func:`group_photos`.
+        shares: What share of a class goes to 'val' and 'test'; the rest goes
+            to 'train'.
+        seed: Source of the order.
+
+    Raises:
+        ValueError: A class has too few photos or groups.
+    """
+
+    def order(group: list[Photo]) -> bytes:
+        return hashlib.blake2b(f'{seed} {group[0].path}'.encode()).digest()
+
+    free = [[photo for photo in group if not photo.split] for group in groups]
+    by_class = defaultdict(list)
+    for group in sorted(filter(None, free), key=order):
+        by_class[group[0].label].append(group)
+    shares = {split: share for split, share in shares.items() if share}
+    few = [
+        f"'{label}'" for label, rest in sorted(by_class.items())
+        if len(rest) <= len(shares)
+    ]
+    if few:
+        raise ValueError(
+            f'{len(few)} of the classes have too few photos for '
+            f'{len(shares) + 1} splits, where near duplicates count once: '
+            f'{", ".join(few[:5])}{" ..." * (len(few) > 5)}; add photos, or '
+            f'leave out small classes by `--min-images`.')
+    for rest in by_class.values():
+        total = sum(map(len, rest))
+        # for train and each split to come, a group is left
+        for left, (split,
+                   share) in zip(range(len(shares), 0, -1), shares.items()):
+            wanted, taken = max(1, round(total * share)), []
+            for group in rest:
+                if len(group) <= wanted and len(rest) - len(taken) > left:
+                    taken.append(group)
+                    wanted -= len(group)
+            for group in taken or [min(rest, key=len)]:
+                rest.remove(group)
+                _move(group, split)
+        for group in rest:
+            _move(group, 'train')
+
+
+def _move(group: list[Photo], split: str) -> None:
+    for photo in group:
+        photo.split = split
+
+
+def count_splits(photos: Iterable[Photo]) -> dict[str, Counter]:
+    """How many photos of each class each split has."""
+    counts = defaultdict(Counter)
+    for photo in photos:
+        counts[photo.label][photo.split] += 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,304 @@
+import csv
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from intr_mm.datasets.near_duplicates import (MAX_DISTANCE, near_duplicates,
+                                              perceptual_hash)
+from ..docs_code import DOCS, commands
+from ..tiny import ROOT
+
+TOOL = 'dataset_converters/split_folder.py'
+NAMES = 'grey owl', 'robin', 'wren'
+# A recipe of seconds.
+SMALL = {
+    'model.backbone.depth': 18,
+    'model.backbone.init_cfg': 'None',
+    'model.neck.in_channels': 512,
+    'model.feature_cache': 'features',
+    'train_cfg.max_epochs': 2,
+    'default_hooks.visualization.enable': False,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+}
+for part in ('neck', 'head'):
+    for name, value in dict(
+            num_layers=1, embed_dims=16, num_heads=2,
+            feedforward_channels=16).items():
+        SMALL[f'model.{part}.{name}'] = value
+
+
+def draw(seed, size=(72, 96)):
+    """A photo of blobs; no two seeds are alike."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def write(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Ten photos of each class in a folder, which is the current one's."""
+    for label, name in enumerate(NAMES):
+        for i in range(10):
+            write(tmp_path / f'my photos/{name}/{i}.png', draw(10 * label + i))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / 'my photos'
+
+
+@pytest.fixture
+def split(run_tool, capsys):
+    """Runs the tool; what it prints, and the photos of each split."""
+
+    def run(*args, out='out'):
+        run_tool(TOOL, *args, '--out', out)
+        rows = list(csv.DictReader(open(f'{out}/photos.csv')))
+        return capsys.readouterr().out, {
+            name: {
+                r['path']
+                for r in rows if r['split'] == name and not r['left_out']
+            }
+            for name in ('train', 'val', 'test')
+        }
+
+    return run
+
+
+@pytest.mark.slow
+def test_commands_of_the_tutorial(photos, run_tool, capsys):
+    """From a folder to a report; the tool prints the commands that follow."""
+    photos.rename('photos')
+    first, *others = commands(DOCS / 'tutorials/own_photos.md')[:4]
+    run_tool(TOOL, 'photos', '--cfg-options',
+             *(f'{key}={value}' for key, value in SMALL.items()))
+    assert TOOL in first
+    printed = capsys.readouterr().out.replace('\\\n', ' ')
+    printed = [' '.join(line.split()) for line in printed.splitlines()]
+    cfg = Config.fromfile('data/photos_split/photos.py')
+    assert cfg.model.head.num_classes == 3
+    assert cfg.model.backbone.depth == 18
+    tools = os.path.relpath(ROOT / 'tools')
+    for command in others:
+        command = command.replace('epoch_12', 'epoch_2')
+        assert command.replace('tools', tools, 1) in printed
+        python, name, *args = command.split()
+        run_tool(
+            name.removeprefix('tools/'), *args, '--cfg-options',
+            *(f'{split}_dataloader.dataset.pipeline.1.{key}scale=64'
+              for split, key in (('train', 'transforms.0.'), ('val', ''),
+                                 ('test', ''))), f'experiment_name={name}')
+        if 'test.py' in name:
+            assert 'accuracy/top1' in capsys.readouterr().out
+    assert os.path.getsize('work_dirs/photos/report.html') > 1e4
+
+
+def test_folder(photos, split):
+    _, splits = split('my photos')
+    assert {
+        name: len(paths)
+        for name, paths in splits.items()
+    } == dict(
+        train=18, val=6, test=6)
+    assert open('out/classes.txt').read().splitlines() == list(NAMES)
+    lines = open('out/test.txt').read().splitlines()
+    assert {line.rsplit(' ', 1)[0] for line in lines} == splits['test']
+
+
+def test_split_depends_on_seed_and_path_alone(photos, split):
+    _, first = split(photos)
+    _, again = split(photos, out='again')
+    assert first == again
+    _, other = split(photos, '--seed', 1, out='other')
+    assert first != other
+    # more photos change the places of few
+    write(photos / 'wren/new.png', draw(99))
+    _, more = split(photos, out='more')
+    moved = [name for name in first if first[name] - more[name]]
+    assert sum(len(first[name] - more[name]) for name in moved) <= 2
+
+
+def test_train_and_val_folders_keep_their_split(photos, split):
+    for name in NAMES:
+        for i in range(10):
+            target = photos / ('train' if i < 7 else 'val') / name
+            target.mkdir(parents=True, exist_ok=True)
+            (photos / name / f'{i}.png').rename(target / f'{i}.png')
+        (photos / name).rmdir()
+    printed, splits = split(photos)
+    assert {len(splits['train']), len(splits['val'])} == {21, 9}
+    assert not splits['test']
+    assert all(path.startswith('val/') for path in splits['val'])
+    cfg = Config.fromfile('out/my_photos.py')
+    assert cfg.test_dataloader.dataset == cfg.val_dataloader.dataset
+
+
+@pytest.mark.parametrize('delimiter, header', [(',', False), (';', True),
+                                               ('\t', True)])
+def test_csv(photos, split, delimiter, header):
+    rows = [(f'my photos/{name}/{i}.png', name) for name in NAMES
+            for i in range(10)]
+    rows = [('path', 'label')] * header + rows
+    with open('list.csv', 'w') as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    _, splits = split('list.csv')
+    assert {len(paths) for paths in splits.values()} == {18, 6}
+
+
+def test_written_list_is_read_again(photos, split):
+    _, first = split(photos)
+    text = open('out/photos.csv').read()
+    path = min(first['test'])
+    text = text.replace(f'{path},grey owl,test', f'{path},grey owl,train')
+    open('corrected.csv', 'w').write(text)
+    _, second = split(
+        'corrected.csv', '--data-root', photos, '--overwrite', out='out')
+    assert second['train'] == first['train'] | {path}
+    assert second['val'] == first['val']
+
+
+def test_groups_stay_together(photos, split):
+    with open('list.csv', 'w') as file:
+        file.write('path,label,group\n')
+        for name in NAMES:
+            for i in range(10):
+                file.write(f'my photos/{name}/{i}.png,{name},{i // 2}\n')
+    _, splits = split('list.csv')
+    for paths in splits.values():
+        for path in paths:
+            i = int(path[-5])
+            assert f'{path[:-5]}{i ^ 1}.png' in paths
+
+
+def test_near_duplicates_stay_together(photos, split):
+    for name in NAMES:
+        image = draw(1000 + len(name), (200, 260))
+        write(photos / name / 'large.png', image)
+        for i, size in enumerate([(130, 100), (65, 50), (195, 150)]):
+            write(photos / name / f'copy{i}.jpg', cv2.resize(image, size))
+    printed, splits = split(photos)
+    assert '18 pairs of near duplicates' in printed
+    for name in NAMES:
+        copies = {
+            f'{name}/large.png', *(f'{name}/copy{i}.jpg' for i in range(3))
+        }
+        assert any(copies <= paths for paths in splits.values())
+
+
+def test_report_names_what_is_odd(photos, split):
+    shutil.copy(photos / 'wren/0.png', photos / 'robin/wren.png')
+    (photos / 'robin/notes.txt').touch()
+    (photos / 'robin/empty.jpg').touch()
+    write(photos / 'robin/long.png', draw(77, (70, 400)))
+    printed, splits = split(photos)
+    for words in ('robin/empty.jpg: it holds no image', '1 file .txt',
+                  'robin/long.png: 400x70 pixels',
+                  'robin/wren.png, wren/0.png',
+                  '1 of these pairs lie in two classes'):
+        assert words in printed
+    assert 'robin/empty.jpg' not in set.union(*splits.values())
+
+
+def test_given_splits_that_share_a_photo_are_told(photos, split):
+    with open('list.csv', 'w') as file:
+        file.write('path,label,split\n')
+        for name in NAMES:
+            shutil.copy(photos / name / '0.png', photos / name / 'copy.png')
+            for i, kind in (*enumerate(['train'] * 5 + ['val'] * 5), ('copy',
+                                                                      'val')):
+                file.write(f'my photos/{name}/{i}.png,{name},{kind}\n')
+    printed, _ = split('list.csv')
+    assert '3 of these pairs lie in two splits' in printed
+
+
+def few(photos):
+    for i in range(2, 10):
+        (photos / 'wren' / f'{i}.png').unlink()
+    return photos
+
+
+def alike(photos):
+    write(photos / 'Grey_Owl/0.png', draw(3))
+    return photos
+
+
+def no_folders(photos):
+    for path in photos.rglob('*.png'):
+        path.rename(photos / f'{path.parent.name}{path.name}')
+    for name in NAMES:
+        (photos / name).rmdir()
+    return photos
+
+
+def mixed(photos):
+    write(photos / 'train/robin/1.png', draw(3))
+    return photos
+
+
+def table(*lines):
+
+    def make(photos):
+        path = photos.parent / 'list.csv'
+        path.write_text('\n'.join(lines))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize('make, words', [
+    (few, "1 of the classes have too few photos .*'wren'; add photos, or"),
+    (alike, "'Grey_Owl' and 'grey owl' differ in case"),
+    (no_folders, 'holds no class folders with images'),
+    (mixed, "holds 'grey owl' beside the folders train"),
+    (lambda photos: photos / 'absent', 'absent. does not exist'),
+    (table(''), 'list.csv. is empty'),
+    (table('file,kind', 'a.png,b'), 'has the columns file, kind'),
+    (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),
+    (table('path,label', 'a,b',
+           './a,c'), "line 3: './a' is 'c', but 'b' in line 2"),
+    (table('path,label,split', 'a,b,tset'), "line 2 has the split 'tset'"),
+    (table('path,label', 'a,b', 'c,d'), 'fewer than two .*a. .No such file'),
+])
+def test_refusals(photos, run_tool, make, words):
+    with pytest.raises(SystemExit, match=words):
+        run_tool(TOOL, make(photos), '--out', 'out')
+    assert not (photos.parent / 'out').exists()
+
+
+def test_small_classes_are_left_out_where_asked(photos, split):
+    printed, splits = split(few(photos), '--min-images', 3)
+    assert 'its class has fewer than 3 photos' in printed
+    assert len(set.union(*splits.values())) == 20
+
+
+def test_another_split_is_not_replaced(photos, split):
+    split(photos)
+    split(photos)
+    with pytest.raises(SystemExit, match='holds another split'):
+        split(photos, '--seed', 1)
+
+
+def test_hash_tells_copies_from_other_photos():
+    image = draw(0, (300, 400))
+    _, jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 40])
+    copies = [
+        image,
+        cv2.imdecode(jpeg, cv2.IMREAD_COLOR),
+        cv2.resize(image, (200, 150), interpolation=cv2.INTER_AREA),
+        cv2.convertScaleAbs(image, alpha=.9, beta=10),
+    ]
+    others = [draw(seed, (300, 400)) for seed in range(1, 40)]
+    hashes = np.stack([perceptual_hash(i) for i in (*copies, *others)])
+    found = near_duplicates(hashes, MAX_DISTANCE)
+    assert found.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]

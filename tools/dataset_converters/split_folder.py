@@ -1,0 +1,352 @@
+#!/usr/bin/env python
+"""Look through a folder of photos, split it, and write a config for it.
+
+No photo is copied: train, val and test are annotation files of MMPretrain's
+CustomDataset beside the config, and photos.csv, which can be corrected and
+given back. Photos that are almost the same stay in one split, as one of them
+in training would give away the other. A split that is there already, as
+folders or in a CSV, is kept.
+
+Example: python tools/dataset_converters/split_folder.py photos
+"""
+import argparse
+import csv
+import io
+import os
+import os.path as osp
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmpretrain.utils import track
+from terminaltables import AsciiTable
+
+from intr_mm.apis.class_names import plain_name
+from intr_mm.command_line import merge_options
+from intr_mm.config_reading import read_config
+from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
+from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
+                                         group_photos, look_at, read_csv,
+                                         read_folder, split_photos)
+from intr_mm.flags import OptionsAction, number, output_folder
+from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN, TABLE_ROWS = 5, 40
+SMALL, LONG = 64, 3
+# Photos of CUB-50, on which the recipe with a frozen backbone was measured.
+# Fewer are shown more often, up to this many times.
+RECIPE_PHOTOS, MOST_REPEATS = 1500, 8
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        parents=[TOOL_FLAGS],
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'photos',
+        help='folder of class folders, or of train, val and test folders of '
+        'them, or a CSV file with the columns path and label, and, if you '
+        'like, split and group (photos of a group stay in one split)')
+    parser.add_argument(
+        '--data-root',
+        help='folder that relative paths of a CSV file count from (default: '
+        'that of the file)')
+    parser.add_argument(
+        '--out',
+        type=output_folder,
+        help='folder of the lists and the config (default: data/NAME_split)')
+    parser.add_argument(
+        '--config',
+        default=str(ROOT / 'configs' / 'intr_folder_frozen_224px.py'),
+        help='recipe that the config inherits from (default: '
+        'configs/intr_folder_frozen_224px.py)')
+    parser.add_argument(
+        '--val-share',
+        type=number(0, 1, float),
+        default=.15,
+        help='share of each class for validation (default: 0.15)')
+    parser.add_argument(
+        '--test-share',
+        type=number(0, 1, float),
+        default=.15,
+        help='share of each class for the test; 0 tests on the validation '
+        'photos (default: 0.15)')
+    parser.add_argument(
+        '--seed',
+        type=number(0),
+        default=0,
+        help='seed of the split (default: 0)')
+    parser.add_argument(
+        '--min-images',
+        type=number(1),
+        default=1,
+        help='leave out classes of fewer photos (default: 1)')
+    parser.add_argument(
+        '--max-distance',
+        type=number(-1, 255),
+        default=MAX_DISTANCE,
+        help='in how many of 255 bits of a perceptual hash near duplicates '
+        f'differ at most, -1 looks for none (default: {MAX_DISTANCE})')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace another split in the same folder')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        default={},
+        help='settings that the written config holds, as in `xxx=yyy`')
+    args = parser.parse_args()
+    if not (0 < args.val_share < 1 and 0 <= args.test_share < 1
+            and args.val_share + args.test_share < 1):
+        parser.error('--val-share has to be above 0, --test-share at least 0, '
+                     'and both together below 1, got '
+                     f'{args.val_share} and {args.test_share}')
+    for key in args.cfg_options:
+        if any(part.isdigit() for part in key.split('.')):
+            parser.error(f'--cfg-options {key}: a config replaces lists as a '
+                         'whole, so give all of it')
+    return args
+
+
+def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
+    """The folder that paths count from, the photos, and what else is there."""
+    if osp.isdir(args.photos):
+        photos, odd = read_folder(args.photos)
+        root = osp.abspath(args.photos)
+    else:
+        root = osp.abspath(args.data_root or osp.dirname(args.photos))
+        photos, odd = read_csv(args.photos, root), []
+    check_class_names({photo.label for photo in photos})
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        looked = pool.map(lambda photo: look_at(photo, root), photos)
+        photos = list(track(looked, 'Looking at photos', len(photos)))
+    return root, photos, odd
+
+
+def check_class_names(labels: set[str]) -> None:
+    """Refuse names that people would take for the same."""
+    plain = {}
+    for label in sorted(labels):
+        other = plain.setdefault(plain_name(label), label)
+        if other != label:
+            raise ValueError(f"The classes '{other}' and '{label}' differ in "
+                             'case, spaces, _ or - only: rename one, or merge '
+                             'them.')
+
+
+def leave_out_small(photos: list[Photo], min_images: int) -> None:
+    """Mark the photos of classes that are too small."""
+    counts = Counter(photo.label for photo in photos if not photo.problem)
+    for photo in photos:
+        if not photo.problem and counts[photo.label] < min_images:
+            photo.problem = f'its class has fewer than {min_images} photos'
+
+
+def divide(args: argparse.Namespace, photos: list[Photo]) -> np.ndarray:
+    """Give each photo a split; the pairs of near duplicates."""
+    pairs = np.empty((0, 2), int)
+    if args.max_distance >= 0:
+        pairs = near_duplicates(
+            np.stack([photo.hash for photo in photos]), args.max_distance)
+    given = {photo.split for photo in photos}
+    shares = dict(test=args.test_share, val=args.val_share)
+    # what is there is not chosen again
+    shares = {s: share for s, share in shares.items() if s not in given}
+    if 'train' in given:
+        shares.pop('test', None)
+        if 'val' not in given:
+            for photo in photos:
+                photo.split = photo.split.replace('train', '')
+        elif '' in given:
+            raise ValueError(f"'{args.photos}' gives some photos a split and "
+                             'others none: fill in the rest, or none.')
+    split_photos(group_photos(photos, pairs), shares, args.seed)
+    return pairs
+
+
+def show(title: str, items: Sequence[str]) -> None:
+    """Print the first of many items."""
+    if not items:
+        return
+    print(f'{len(items)} {title}:')
+    for item in items[:SHOWN]:
+        print(f'  {item}')
+    if len(items) > SHOWN:
+        print(f'  ... and {len(items) - SHOWN} more')
+
+
+def report(photos: list[Photo], taken: list[Photo], odd: list[str],
+           pairs: np.ndarray) -> None:
+    """Print what is there."""
+    counts = count_splits(taken)
+    rows = sorted(counts.items(), key=lambda row: sum(row[1].values()))
+    hidden = len(rows) - TABLE_ROWS
+    rows = rows if hidden > 0 else list(counts.items())
+    table = [['class', 'photos', *SPLITS]]
+    for label, count in rows[:TABLE_ROWS]:
+        table.append([label, sum(count.values()), *(count[s] for s in SPLITS)])
+    if hidden > 0:
+        table.append([f'... and {hidden} larger ones'])
+    total = Counter(photo.split for photo in taken)
+    table.append(['all', len(taken), *(total[s] for s in SPLITS)])
+    print(AsciiTable(table).table)
+    small, _, large = (
+        sorted((photo.shape for photo in taken), key=np.prod)[i]
+        for i in (0, len(taken) // 2, -1))
+    print(f'{len(taken)} photos of {len(counts)} classes, of '
+          f'{small[1]}x{small[0]} to {large[1]}x{large[0]} pixels.')
+    show('left out', [f'{p.path}: {p.problem}' for p in photos if p.problem])
+    show('kinds of files that are no photos of a class', odd)
+    show(
+        f'smaller than {SMALL} pixels or more than {LONG} times as long as '
+        'wide, but taken', [
+            f'{p.path}: {p.shape[1]}x{p.shape[0]} pixels' for p in taken
+            if min(p.shape) < SMALL or max(p.shape) > LONG * min(p.shape)
+        ])
+    close = [(taken[i], taken[j]) for i, j in pairs]
+    show('pairs of near duplicates', [f'{a.path}, {b.path}' for a, b in close])
+    show('of these pairs lie in two splits, so that the test says too much',
+         [f'{a.path}, {b.path}' for a, b in close if a.split != b.split])
+    show('of these pairs lie in two classes, of which one may be wrong',
+         [f'{a.path}, {b.path}' for a, b in close if a.label != b.label])
+
+
+def describe_photos(photos: list[Photo]) -> str:
+    """Content of photos.csv, which this tool reads."""
+    file = io.StringIO()
+    table = csv.writer(file, lineterminator='\n')
+    table.writerow(
+        ['path', 'label', 'split', 'group', 'width', 'height', 'left_out'])
+    for p in photos:
+        path = p.path.encode(errors='backslashreplace').decode()
+        table.writerow([
+            path, p.label, p.split, p.group, p.shape[1], p.shape[0], p.problem
+        ])
+    return file.getvalue()
+
+
+def write_config(args: argparse.Namespace, out: str, root: str,
+                 counts: dict[str, Counter]) -> str:
+    """Content of the config.
+
+    Raises:
+        ValueError: The recipe does not read folders.
+    """
+    recipe = read_config(args.config, 'train_dataloader')
+    merge_options(recipe, dict(args.cfg_options))
+    total = sum(counts.values(), Counter())
+    settings = Config(
+        dict(
+            data_root=root,
+            data_preprocessor=dict(num_classes=len(counts)),
+            model=dict(head=dict(num_classes=len(counts)))))
+    for split in SPLITS:
+        loader = recipe.get(f'{split}_dataloader') or {}
+        dataset = loader.get('dataset') or {}
+        if 'data_prefix' not in dataset:
+            raise ValueError(f'{args.config} reads no folders of photos: name '
+                             'a recipe whose datasets are CustomDataset.')
+        name = split if total[split] else 'val'
+        settings[f'{split}_dataloader'] = dict(
+            dataset=dict(
+                data_root=root,
+                data_prefix='',
+                ann_file=f'{{{{ fileDirname }}}}/{name}.txt',
+                classes='{{ fileDirname }}/classes.txt'))
+    batch_size = recipe.train_dataloader.batch_size
+    if total['train'] < batch_size:
+        settings.train_dataloader.batch_size = total['train']
+    if recipe.model.get('feature_cache'):
+        repeats = min(MOST_REPEATS, RECIPE_PHOTOS / total['train'])
+        epochs = round(recipe.train_cfg.max_epochs * max(1, repeats))
+        settings.train_cfg = dict(max_epochs=epochs)
+    settings.merge_from_dict(args.cfg_options)
+    base = osp.relpath(args.config, out)
+    return (f'"""Written by split_folder.py: {total["train"]} photos of '
+            f'{len(counts)} classes to train."""\n'
+            f'_base_ = {base!r}\n\n{settings.pretty_text}')
+
+
+def write_files(out: Path, files: dict[str, str], overwrite: bool) -> None:
+    """Write all files, or refuse to change the lists of another split."""
+    for name, content in files.items():
+        path = out / name
+        if (not overwrite and name.endswith('.txt') and path.exists()
+                and path.read_text(encoding='utf-8') != content):
+            raise ValueError(
+                f"'{path}' holds another split, on which models may have been "
+                'trained: choose another --out, or give --overwrite.')
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (out / name).write_text(content, encoding='utf-8')
+
+
+def main() -> None:
+    args = parse_args()
+    if not osp.exists(args.photos):
+        raise FileNotFoundError(f"'{args.photos}' does not exist: name a "
+                                'folder or a CSV file.')
+    root, photos, odd = read_photos(args)
+    leave_out_small(photos, args.min_images)
+    taken = [photo for photo in photos if not photo.problem]
+    if len({photo.label for photo in taken}) < 2:
+        raise ValueError(
+            f"'{args.photos}' has photos that can be read of fewer than two "
+            f'classes; the first left out is {first_problem(photos)}.')
+    pairs = divide(args, taken)
+    report(photos, taken, odd, pairs)
+
+    counts = count_splits(taken)
+    name = re.sub(r'\W+', '_', Path(args.photos).resolve().stem).strip('_')
+    out = Path(args.out or f'data/{name}_split')
+    files = {'classes.txt': ''.join(f'{label}\n' for label in counts)}
+    labels = {label: i for i, label in enumerate(counts)}
+    for split in SPLITS:
+        lines = [
+            f'{p.path} {labels[p.label]}\n' for p in taken if p.split == split
+        ]
+        if lines:
+            files[f'{split}.txt'] = ''.join(lines)
+    files['photos.csv'] = describe_photos(photos)
+    files[f'{name}.py'] = write_config(args, str(out), root, counts)
+    write_files(out, files, args.overwrite)
+    print_commands(out / f'{name}.py')
+
+
+def first_problem(photos: list[Photo]) -> str:
+    return next((f"'{photo.path}' ({photo.problem})"
+                 for photo in photos if photo.problem), 'none')
+
+
+def print_commands(config: Path) -> None:
+    """Say how to go on."""
+    cfg = Config.fromfile(config)
+    tools = osp.relpath(ROOT / 'tools')
+    last = f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    file, checkpoint, table, page = (
+        shlex.quote(str(path))
+        for path in (config, Path('work_dirs', config.stem, last),
+                     Path('work_dirs', config.stem, 'predictions.csv'),
+                     Path('work_dirs', config.stem, 'report.html')))
+    print(f"""
+Wrote {file}, its lists, and photos.csv, in which splits and labels can be
+corrected. Go on with:
+
+python {tools}/train.py {file}
+python {tools}/test.py {file} {checkpoint} --out {table}
+python {tools}/visualization/explain.py {file} {checkpoint} \\
+    --classes top2 --report {page}
+python {tools}/serve.py {file} {checkpoint}""")
+
+
+if __name__ == '__main__':
+    run_tool(main)
