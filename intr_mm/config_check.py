@@ -157,6 +157,9 @@ def check_config(cfg: Config, *needs: str) -> None:
         if key not in KNOWN and get_close_matches(key, KNOWN, cutoff=.9):
             raise ValueError(f'{key} of {cfg.filename} is read by nobody' +
                              nearest(key, KNOWN))
+    for key, hint in accepted(Runner)[0].items():
+        if key in cfg:
+            _check_value(cfg[key], key, hint, Runner)
     runs = any(key.endswith('_cfg') for key in needs)
     if runs:
         _check_loops(cfg)
@@ -184,9 +187,6 @@ def check_config(cfg: Config, *needs: str) -> None:
                                 defaults)
             else:
                 _check_part(cfg[key], key, TOP_LEVEL[key], defaults)
-    for key in ('load_from', 'resume', 'work_dir', 'log_level'):
-        if key in cfg:
-            _check_value(cfg[key], key, accepted(Runner)[0][key], Runner)
 
 
 def require(cfg: Config, *needs: str) -> None:

@@ -144,6 +144,6 @@ def import_modules(cfg: Config) -> None:
     try:
         import_modules_from_strings(**cfg.custom_imports)
     except (ImportError, TypeError) as error:
-        raise ValueError(f'custom_imports={dict(cfg.custom_imports)} cannot be'
-                         f' imported: {error}; correct the name, or set '
+        raise ValueError(f'custom_imports={cfg.custom_imports} cannot be '
+                         f'imported: {error}; correct the name, or set '
                          'PYTHONPATH to its folder.') from error

@@ -4,6 +4,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
+from .utils import check_sizes
+
 
 @MODELS.register_module()
 class INTRDataPreprocessor(ClsDataPreprocessor):
@@ -20,6 +22,8 @@ class INTRDataPreprocessor(ClsDataPreprocessor):
 
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
+        check_sizes(
+            'INTRDataPreprocessor', pad_size_divisor=self.pad_size_divisor)
         if self._enable_normalize:
             self._check_normalisation()
         # What is left to do on a batch that is normalised already.

@@ -104,8 +104,9 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def spread(cfg: Config, number: int) -> list[int]:
     size = len(DATASETS.build(cfg.test_dataloader.dataset))
-    return np.unique(np.linspace(0, size - 1,
-                                 number).round().astype(int)).tolist()
+    return np.unique(
+        np.linspace(0, size - 1, min(number,
+                                     size)).round().astype(int)).tolist()
 
 
 def evaluators(cfg: Config, columns: dict,

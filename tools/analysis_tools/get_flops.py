@@ -141,7 +141,14 @@ def main() -> None:
     if cfg.model.head.get('num_classes', 0) is None:
         raise SystemExit(f'{args.config} takes the number of classes from its '
                          'data: name a config with num_classes.')
-    shape, flops, parameters = count_config(cfg, args.shape)
+    try:
+        shape, flops, parameters = count_config(cfg, args.shape)
+    except RuntimeError as error:
+        if args.shape is None:
+            raise
+        raise SystemExit(f'--shape {args.shape[0]} {args.shape[1]} is no size '
+                         f'that the model can take ({error}): choose a larger '
+                         'one.') from error
     print('Input shape: (3, {}, {})'.format(*shape))
     print_table('FLOPs', flops)
     print_table('Parameters', parameters)
