@@ -1,5 +1,6 @@
 from .agreement import Agreement
-from .attention_heads import EvenAttention, HeadSelection, select_heads
+from .attention_heads import (EvenAttention, HeadSelection, rank_heads,
+                              select_heads)
 from .base import ModelMetric
 from .calibration import (CalibrationError, apply_temperature, calibration,
                           fit_temperature)
@@ -18,5 +19,5 @@ __all__ = [
     'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
     'PerturbationMetric', 'PointingGame', 'PointingMetric', 'PredictionTables',
     'RegionBlanking', 'Verdict', 'apply_temperature', 'calibration',
-    'fit_temperature', 'select_heads', 'verdict'
+    'fit_temperature', 'rank_heads', 'select_heads', 'verdict'
 ]

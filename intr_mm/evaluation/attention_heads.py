@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -122,6 +122,28 @@ def select_heads(model: nn.Module,
         steps.append(step)
         curve.append(sign * best)
     return torch.stack(steps, 1), torch.stack(curve, 1)
+
+
+def rank_heads(model: nn.Module, batches: Iterable[Sequence[Tensor]],
+               label: int) -> list[int]:
+    """Heads in the order in which a class needs them over images.
+
+    Args:
+        model: See :func:`select_heads`.
+        batches: Lists of images (3, h, w), not normalised.
+        label: The class.
+
+    Returns:
+        The heads, from 0, those first that :func:`select_heads` replaces last
+        in the mean of all images.
+    """
+    places = []
+    for inputs in batches:
+        labels = torch.full((len(inputs), ), label)
+        steps, _ = select_heads(model, inputs, labels, 'least')
+        places.append(steps.argsort(1).cpu())
+    mean = torch.cat(places).float().mean(0)
+    return mean.argsort(descending=True, stable=True).tolist()
 
 
 @METRICS.register_module()

@@ -11,7 +11,7 @@ import mmcv
 import numpy as np
 
 from intr_mm.structures import Explanation
-from .figures import difference_colors, heat_colors
+from .heat import difference_colors, heat_colors
 
 _PAGE = Path(__file__).parent / 'report_page'
 # Code 0 is no attention to speak of, code q > 0 is 2 ** (_FLOOR + _STEP *

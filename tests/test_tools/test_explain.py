@@ -1,5 +1,6 @@
 """The tool as a user runs it, on drawn weights."""
 import os
+import re
 import subprocess
 import sys
 
@@ -187,6 +188,47 @@ def test_against(tmp_path, run_tool, monkeypatch, against):
                  'cpu', '--out', tmp_path / 'out', *flags)
         heights.append(height(tmp_path / 'out' / 'bird_0.png'))
     assert heights[1] > 1.4 * heights[0]
+
+
+@pytest.mark.parametrize('flags, names', [
+    (('--figure', 'gallery', '--class', 'crow', '--heads', 2, 'mean',
+      '--width-mm', 85), ['gallery_crow_2', 'gallery_crow_mean']),
+    (('--figure', 'traits', '--class', 'crow', '--num', 2), ['traits_crow']),
+    (('--figure', 'comparison', '--against', 'wren', '--memory'),
+     [f'bird_{i}{of}' for i in range(3) for of in ('_mean', '_memory')]),
+    (('--heads', 1, '--no-titles', '--columns', 1),
+     ['bird_0', 'bird_1', 'bird_2']),
+    (('--num', 1, '--heads', 'mean', '--per-panel-files'),
+     ['bird_0_1-1_.*_image', 'bird_0_1-2_.*_mean', 'bird_0_scale_1']),
+])
+def test_figures_for_papers(tmp_path, run_tool, flags, names):
+    path = save_model(
+        tiny_model(std=5), tmp_path / 'tiny.pth', ['wren', 'crow', 'gull'])
+    write_birds(tmp_path / 'birds', (96, 96), (96, 128), (128, 96))
+    run_tool(TOOL, CONFIG, path, '--img', tmp_path / 'birds', '--device',
+             'cpu', '--out', tmp_path / 'out', '--format', 'pdf', '--dpi', 60,
+             *flags)
+    found = sorted((tmp_path / 'out').iterdir())
+    assert len(found) == len(names)
+    for file, name in zip(found, names):
+        assert re.fullmatch(name, file.stem)
+        assert file.read_bytes().startswith(b'%PDF')
+
+
+@pytest.mark.parametrize('flags, message', [
+    (('--figure', 'gallery'), '--figure gallery shows one class: name it'),
+    (('--figure', 'traits', '--class', 3, '--heads', 'best4'),
+     'name the heads by their numbers'),
+    (('--heads', 'all', 2), '--heads all stands alone'),
+    (('--heads', 0), "'0' is neither all, mean, best4 nor the number"),
+    (('--cmap', 'rainbows'), "--cmap 'rainbows' is no colour map"),
+    (('--width-mm', 0), '--width-mm: has to be 1 to 5000'),
+    (('--quantile', 2), '--quantile: has to be 0.5 to 1'),
+])
+def test_flags_that_make_no_figure(explain, capsys, flags, message):
+    with pytest.raises(SystemExit):
+        explain(*flags)
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('flags, message', [

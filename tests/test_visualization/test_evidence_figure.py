@@ -3,57 +3,42 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from intr_mm.visualization import draw_explanation, figures
+from intr_mm.visualization import explanation_figure, render
 from .report_data import EVIDENCE, EXPLANATIONS, NAMES
 
 EXPLANATION = EVIDENCE[3]  # of the classes 0, 1 and 2, of which 1 is predicted
 
 
-@pytest.fixture
-def draw(monkeypatch):
-    """Draws, and gives the picture with what stands in it: headings, other
-    texts, and the maps on the pixels of their panels."""
-    drawn = []
-    plain = figures.create_figure
-    monkeypatch.setattr(
-        figures, 'create_figure',
-        lambda **kwargs: drawn.append(plain(**kwargs)) or drawn[-1])
-
-    def run(explanation, **kwargs):
-        picture = draw_explanation(explanation, NAMES, **kwargs)
-        figure: Figure = drawn[-1]
-        panels = [ax for ax in figure.axes if ax.images]
-        maps = [
-            ax.images[1].get_array() for ax in panels if len(ax.images) > 1
-        ]
-        texts = [
-            text.get_text().replace('\n', ' ') for ax in panels
-            for text in ax.texts
-        ]
-        titles = [ax.get_title() for ax in panels if ax.get_title()]
-        return picture, titles, texts, maps, figure.texts[0].get_text()
-
-    return run
+def draw(explanation, **kwargs):
+    """The figure with what stands in it: headings, other texts, the maps on
+    the pixels of their panels, and the title."""
+    figure = explanation_figure(explanation, NAMES, **kwargs)
+    panels = [ax for ax in figure.axes if ax.images]
+    maps = [ax.images[1].get_array() for ax in panels if len(ax.images) > 1]
+    title, *labels = figure.texts
+    labels += [text for ax in panels for text in ax.texts]
+    texts = [text.get_text().replace('\n', ' ') for text in labels]
+    titles = [ax.get_title() for ax in panels if ax.get_title()]
+    return figure, titles, texts, maps, title.get_text()
 
 
 def total(values):
     return f'{values.sum():+.2f}'
 
 
-def test_heads_their_sum_and_the_margin(draw):
-    picture, titles, texts, maps, _ = draw(EXPLANATION)
+def test_heads_their_sum_and_the_margin():
+    figure, titles, texts, maps, _ = draw(EXPLANATION)
     evidence = EXPLANATION.evidence
     assert titles == [
         'image', 'head 1', 'head 2', 'head 3', 'evidence', 'why A and not B'
     ]
     assert len(maps) == 3 * 5
-    assert texts[:7] == [
-        'red ruff (0.08)', *(f'sum {total(head)}' for head in evidence[0]),
+    assert texts[:2] == ['red ruff (0.08)', 'blue bill (0.60)']
+    assert texts[3:8] == [
+        *(f'sum {total(head)}' for head in evidence[0]),
         f'sum {total(evidence[0])}, found 0.60',
-        f'red ruff, not blue bill: {total(evidence[0] - evidence[1])}',
-        'blue bill (0.60)'
+        f'red ruff, not blue bill: {total(evidence[0] - evidence[1])}'
     ]
     margins = maps[4::5]
     for margin, (a, b) in zip(margins, ((0, 1), (0, 1), (0, 2))):
@@ -62,17 +47,17 @@ def test_heads_their_sum_and_the_margin(draw):
             margin.shape)[0]
         np.testing.assert_allclose(margin, expected, atol=1e-5)
     # what speaks against the class is blue, what speaks for it orange
-    red, green, blue = np.moveaxis(picture.astype(int), -1, 0)
+    red, green, blue = np.moveaxis(render(figure).astype(int), -1, 0)
     assert ((blue - red) > 60).sum() > 500 < ((red - blue) > 60).sum()
 
 
 @pytest.mark.parametrize('heads, panels', [('mean', 2), ('best4', 5)])
-def test_fewer_panels(draw, heads, panels):
+def test_fewer_panels(heads, panels):
     _, _, _, maps, _ = draw(EXPLANATION, heads=heads)
     assert len(maps) == 3 * panels
 
 
-def test_heads_with_most_evidence_come_first(draw):
+def test_heads_with_most_evidence_come_first():
     few = replace(EXPLANATION, evidence=EXPLANATION.evidence.copy())
     few.evidence[:, 1] *= -9
     few.evidence[:, 0] /= 9
@@ -86,7 +71,7 @@ def test_heads_with_most_evidence_come_first(draw):
         'red ruff, not blue bill', 'blue bill, not red ruff', ', not blue bill'
     ]),
 ])
-def test_against_one_class(draw, against, pairs):
+def test_against_one_class(against, pairs):
     texts = [
         text for text in draw(EXPLANATION, against=against)[2]
         if ', not' in text
@@ -95,7 +80,7 @@ def test_against_one_class(draw, against, pairs):
         assert pair in text
 
 
-def test_one_class_has_no_margin(draw):
+def test_one_class_has_no_margin():
     one = replace(
         EXPLANATION,
         classes=[1],
@@ -104,7 +89,7 @@ def test_one_class_has_no_margin(draw):
     assert draw(one)[1][-1] == 'evidence'
 
 
-def test_title_says_what_even_attention_leaves(draw):
+def test_title_says_what_even_attention_leaves():
     assert draw(EXPLANATION)[-1].split('\n')[2] == (
         'these maps add up to the score; with even attention: 0.17')
     scores = np.full(6, .02)

@@ -2,11 +2,10 @@
 """Draw where classes look: every head, any class, any decoder layer."""
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
-import mmcv
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
@@ -20,11 +19,18 @@ from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   leaf_datasets, merge_options)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
+from intr_mm.evaluation import rank_heads
 from intr_mm.flags import (OptionsAction, check_folder, device, number,
                            output_file, output_folder)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.structures import Explanation
-from intr_mm.visualization import HTMLReport, draw_explanation, draw_memory
+from intr_mm.visualization import (HTMLReport, comparison_figure,
+                                   explanation_figure, gallery_figure,
+                                   memory_figure, save_figure, traits_figure)
+from intr_mm.visualization.figure_files import file_name
+from intr_mm.visualization.figure_flags import (MOST_TOGETHER, TOGETHER,
+                                                add_figure_flags,
+                                                check_figure_flags)
 
 # exit code
 SOME_UNREADABLE = 3
@@ -59,20 +65,13 @@ def parse_args() -> argparse.Namespace:
         help='decoder layers, from 0 on or from -1 back; each is a picture '
         '(default: -1, the last)')
     parser.add_argument(
-        '--heads',
-        choices=['all', 'mean', 'best4'],
-        default='all',
-        help='all heads and their mean (default), the mean alone, or the four '
-        'heads whose attention has the lowest entropy on this image for this '
-        'class, the most peaked first, and the mean of all; of evidence, the '
-        'four with most, and the sum of all')
-    parser.add_argument(
         '--against',
         metavar='CLASS|rival',
         help='for a head that gives evidence (EvidenceHead): a class that is '
         'also drawn and that every other is compared with, or rival, the best '
         'other class of each (default: the first class drawn is compared '
-        'with each)')
+        'with each); see also --figure comparison')
+    add_figure_flags(parser)
     parser.add_argument(
         '--memory',
         action='store_true',
@@ -82,7 +81,7 @@ def parse_args() -> argparse.Namespace:
         '--out',
         type=output_folder,
         help='folder of the pictures, NAME.png, NAME_layerN.png if there are '
-        'several layers, and NAME_memory.png (default: '
+        'several layers, NAME_memory.png, and FIGURE_CLASS.png (default: '
         'work_dirs/CONFIG/explain, or none with --report)')
     parser.add_argument(
         '--report',
@@ -95,7 +94,10 @@ def parse_args() -> argparse.Namespace:
         help='stop at an image of a folder that cannot be read; without, it '
         'is named and counted, and the exit code is 3')
     parser.add_argument(
-        '--num', type=number(1), help='draw the first NUM images only')
+        '--num',
+        type=number(1),
+        help='draw the first NUM images only (default: all; '
+        f'{MOST_TOGETHER} in a gallery or of traits)')
     parser.add_argument(
         '--batch-size',
         type=number(1),
@@ -112,7 +114,9 @@ def parse_args() -> argparse.Namespace:
         help='override settings of the config, as in `xxx=yyy`, '
         '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
         'and without white space)')
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_figure_flags(parser, args)
+    return args
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -175,6 +179,8 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
     """
     first = ['gt'] if args.img is None else [args.cls]
     last = 'top2' if args.against == 'rival' else args.against
+    if args.figure == 'comparison':
+        first += [args.cls, 'pred', 'top2']
     classes = [c for c in (*first, *args.classes, last) if c is not None]
     for start in range(0, len(images), args.batch_size):
         part = slice(start, start + args.batch_size)
@@ -203,17 +209,72 @@ def draw(args: argparse.Namespace, explanation: Explanation,
         against = inferencer.class_names.index(against)
     for place, layer in enumerate(explanation.layers):
         suffix = f'_layer{layer}' if len(args.layer) > 1 else ''
-        pictures = {
-            suffix:
-            draw_explanation(
-                explanation, names, place, args.heads, against=against)
-        }
+        figures = {}
+        if args.figure == 'comparison':
+            pair = choose_pair(args, explanation, inferencer.class_names)
+            for head in args.heads:
+                figures[f'_{head}{suffix}'] = comparison_figure(
+                    explanation, *pair, names, head, place, args.style)
+        else:
+            figures[suffix] = explanation_figure(
+                explanation,
+                names,
+                place,
+                args.heads,
+                against=against,
+                style=args.style)
         if args.memory:
-            pictures[f'{suffix}_memory'] = draw_memory(explanation, names,
-                                                       place)
-        for suffix, picture in pictures.items():
-            mmcv.imwrite(picture[..., ::-1],
-                         str(out / f'{explanation.name}{suffix}.png'))
+            figures[f'{suffix}_memory'] = memory_figure(
+                explanation, names, place, args.style)
+        for suffix, figure in figures.items():
+            save_figure(figure,
+                        out / f'{explanation.name}{suffix}.{args.format}',
+                        args.per_panel_files)
+
+
+def choose_pair(args: argparse.Namespace, explanation: Explanation,
+                names: ClassNames) -> tuple[int, int]:
+    """The class that is compared, and the one that it is compared with: the
+    best other one, if --against names none or the same."""
+    best = explanation.scores.argsort()[::-1].tolist()
+    one = best[0] if args.cls is None else names.index(args.cls)
+    other = best[best[0] == one]
+    if args.against not in (None, 'rival'):
+        asked = names.index(args.against)
+        other = other if asked == one else asked
+    return one, other
+
+
+def draw_together(args: argparse.Namespace, explanations: list[Explanation],
+                  inferencer: INTRInferencer, images: Iterable,
+                  out: Path) -> None:
+    """Write figures of all images."""
+    names, label = inferencer.classes, inferencer.class_names.index(args.cls)
+    heads = args.heads
+    if heads is None:
+        batches = inferencer.preprocess(list(images), args.batch_size, {})
+        order = rank_heads(inferencer.model,
+                           (data['inputs'] for data in batches), label)
+        heads = [head + 1 for head in order[:4]]
+    for place, layer in enumerate(explanations[0].layers):
+        suffix = f'_layer{layer}' if len(args.layer) > 1 else ''
+        if args.figure == 'traits':
+            figures = {
+                suffix:
+                traits_figure(
+                    explanations, label, heads, names, place, style=args.style)
+            }
+        else:
+            figures = {
+                f'_{head}{suffix}':
+                gallery_figure(explanations, label, names, head, place,
+                               args.style)
+                for head in heads
+            }
+        for suffix, figure in figures.items():
+            name = file_name(args.figure, inferencer.class_names[label])
+            save_figure(figure, out / f'{name}{suffix}.{args.format}',
+                        args.per_panel_files)
 
 
 def main() -> None:
@@ -226,10 +287,15 @@ def main() -> None:
         if not -depth <= layer < depth:
             raise SystemExit(f'--layer {layer} is not there: the decoder has '
                              f'the layers 0 to {depth - 1}.')
-    if args.against is not None and not inferencer.model.head.gives_evidence:
+    if (args.against is not None and args.figure != 'comparison'
+            and not inferencer.model.head.gives_evidence):
         raise SystemExit("--against compares evidence, which the model's "
                          f'{type(inferencer.model.head).__name__} does not '
                          'give: leave it out, or train an EvidenceHead.')
+    if (args.figure == 'traits' and args.heads is None
+            and any(layer not in (-1, depth - 1) for layer in args.layer)):
+        raise SystemExit('--figure traits finds the heads that matter in the '
+                         'last layer only: name those of others by --heads.')
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     draws = args.out is not None or args.report is None
@@ -243,9 +309,11 @@ def main() -> None:
     strict = args.strict or not (args.img is None or is_folder(args.img))
     unreadable = None if strict else []
     explanations = explain(args, inferencer, images, fetch, stems, unreadable)
-    done = 0
+    done, together = 0, []
     for explanation in track(explanations, 'Explaining', total=len(images)):
-        if draws:
+        if draws and args.figure in TOGETHER:
+            together.append(explanation)
+        elif draws:
             draw(args, explanation, inferencer, out)
         if report is not None:
             report.add(explanation)
@@ -253,6 +321,8 @@ def main() -> None:
     if unreadable and not done:
         raise SystemExit(f'None of {len(images)} images can be read. The '
                          f'first: {unreadable[0]}')
+    if together:
+        draw_together(args, together, inferencer, map(fetch, images), out)
     if draws:
         print(f'Pictures of {done} images are in {out}.')
     if report is not None:

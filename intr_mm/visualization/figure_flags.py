@@ -1,0 +1,127 @@
+"""Flags of figures, for tools that draw them."""
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+import matplotlib
+
+from intr_mm.flags import number
+from .style import SCREEN, FigureStyle
+
+FIGURES = ('heads', 'gallery', 'comparison', 'traits')
+# of several images, and of how many unless --num says it
+TOGETHER, MOST_TOGETHER = ('gallery', 'traits'), 6
+_WORDS = ('all', 'mean', 'best4')
+
+
+def add_figure_flags(parser: ArgumentParser) -> None:
+    """Add what figures show and how they look.
+
+    Args:
+        parser: Of a tool that has ``--class``.
+    """
+    parser.add_argument(
+        '--heads',
+        nargs='+',
+        type=_head,
+        metavar='all|mean|best4|N',
+        help='all heads and their mean, the mean alone, or the four heads '
+        'whose attention has the lowest entropy on this image for this class, '
+        'the most peaked first, and the mean of all (of evidence, the four '
+        'with most, and the sum); or numbers as they stand in the pictures, '
+        'such as 1 3 mean (default: all; mean for a gallery or a comparison; '
+        'the four that the class needs most for traits)')
+    group = parser.add_argument_group('figures')
+    group.add_argument(
+        '--figure',
+        choices=FIGURES,
+        default='heads',
+        help='heads: classes and heads of each image (default); gallery: one '
+        'class and head over the images; comparison: two classes on each '
+        'image and their difference, --class (default: the predicted one) and '
+        '--against (default: the best other one); traits: parts of the images '
+        "around the peaks of a class's heads")
+    group.add_argument(
+        '--format',
+        choices=['png', 'pdf', 'svg'],
+        default='png',
+        help='of the files (default: png)')
+    group.add_argument(
+        '--dpi',
+        type=number(1),
+        help='pixels per inch, also of photos within pdf and svg (default: '
+        f'{SCREEN.dpi}, or 300 with --width-mm)')
+    group.add_argument(
+        '--width-mm',
+        type=number(1, 5000, float),
+        help='width of a figure, such as 85 or 170 for a column or page of a '
+        'journal; rows are broken to fit, type stays at 7 to 8 pt (default: '
+        'panels of one size)')
+    group.add_argument(
+        '--columns', type=number(1), help='panels in a row, at most')
+    group.add_argument(
+        '--cmap',
+        metavar='NAME',
+        help='colour map of matplotlib (default: inferno, or blue and orange '
+        'for evidence)')
+    group.add_argument(
+        '--contours',
+        action='store_true',
+        help='draw contour lines at the values that the colour bar names')
+    group.add_argument(
+        '--quantile',
+        type=number(.5, 1, float),
+        default=SCREEN.quantile,
+        help='share of the values within the colour scale, whose last colour '
+        'those beyond have; 1 ends it at the largest '
+        f'(default: {SCREEN.quantile})')
+    group.add_argument(
+        '--per-panel-files',
+        action='store_true',
+        help='write each panel and colour bar to a file of its own')
+    group.add_argument(
+        '--no-titles',
+        action='store_true',
+        help='leave the title to the caption of the paper')
+
+
+def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
+    """End with one sentence where flags are out of range or do not go
+    together; put ``style`` into ``args``, and ``heads`` as
+    :func:`choose_heads` takes them."""
+    if args.cmap is not None and args.cmap not in matplotlib.colormaps:
+        parser.error(f"--cmap '{args.cmap}' is no colour map of matplotlib; "
+                     'such as viridis, cividis or magma')
+    heads, figure = args.heads, args.figure
+    if heads is not None and set(heads) & {'all', 'best4'}:
+        if len(heads) > 1:
+            parser.error(f'--heads {heads[0]} stands alone')
+        if figure != 'heads':
+            parser.error(f'--heads {heads[0]} is for --figure heads; for '
+                         f'{figure}, name the heads by their numbers')
+        args.heads = heads[0]
+    elif heads is None:
+        args.heads = dict(heads='all', traits=None).get(figure, ['mean'])
+    elif figure == 'traits' and 'mean' in heads:
+        parser.error('--figure traits shows heads, and no mean of them')
+    if figure in TOGETHER:
+        if args.num is None:
+            args.num = MOST_TOGETHER
+        if args.cls is None:
+            parser.error(
+                f'--figure {figure} shows one class: name it by --class')
+    args.style = FigureStyle(
+        width_mm=args.width_mm,
+        dpi=args.dpi or (SCREEN.dpi if args.width_mm is None else 300),
+        columns=args.columns,
+        cmap=args.cmap,
+        contours=args.contours,
+        titles=not args.no_titles,
+        quantile=args.quantile)
+
+
+def _head(text: str) -> int | str:
+    if text in _WORDS:
+        return text
+    if not text.isdecimal() or text == '0':
+        raise ArgumentTypeError(f"'{text}' is neither all, mean, best4 nor "
+                                'the number of a head, from 1 on')
+    return int(text)
