@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
 from intr_mm.command_line import let_gloo_finish
+from intr_mm.datasets import RingSpecies
 from intr_mm.engine import AttentionVisualizationHook
 from intr_mm.evaluation import OrderedDumpResults
 from ..tiny import tiny_cfg
@@ -32,7 +33,7 @@ EVIDENCE = tiny_cfg(
         in_channels=32,
         embed_dims=16,
         num_heads=2))
-NAMES = [f'attention_test_{i}_0.png' for i in (0, 3, 6)]
+INDICES = (0, 3, 6)
 
 
 def dataloader(num_samples):
@@ -98,7 +99,13 @@ def written(tmp_path_factory):
 
 
 def test_every_third_sample(written):
-    assert sorted(written) == NAMES
+    names = RingSpecies(num_samples=1, seed=0).metainfo['classes']
+    assert len(written) == 3
+    for index, name in zip(INDICES, sorted(written)):
+        found = re.fullmatch(r'attention_test_(\d)_(.+)_0\.(\d\d)_0\.png',
+                             name)
+        assert int(found[1]) == index
+        assert found[2].replace('-', ' ') in names
 
 
 def test_mmpretrain_classifier_gives_the_same(written, tmp_path):
@@ -136,13 +143,21 @@ def test_tensorboard_and_local(written, tmp_path):
     events = event_accumulator.EventAccumulator(
         str(event_file), size_guidance=dict(images=0))
     events.Reload()
-    assert sorted(events.Tags()['images']) == [
-        name.replace('_0.png', '') for name in NAMES
+    # under the true class, which stays from epoch to epoch
+    dataset = RingSpecies(num_samples=9, seed=0)
+    names = dataset.metainfo['classes']
+    tags = [
+        f"attention_test/{i}_{names[label].replace(' ', '-')}"
+        for i, label in zip(INDICES,
+                            dataset.get_gt_labels()[::3])
     ]
-    event, = events.Images('attention_test_3')
+    assert sorted(events.Tags()['images']) == tags
+    event, = events.Images(tags[1])
     image = cv2.imdecode(
         np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR)
-    np.testing.assert_array_equal(image, written['attention_test_3_0.png'])
+    assert image.shape[1] <= 1024  # TensorBoard shows it as it is
+    file, = (name for name in written if name.startswith('attention_test_3_'))
+    np.testing.assert_array_equal(image, written[file])
 
 
 def test_out_dir_replaces_the_backends(written, tmp_path):
@@ -194,10 +209,13 @@ def test_each_class_has_one_row(tmp_path):
     assert heights[1] - heights[0] == heights[2] - heights[1] > 200
 
 
-def test_same_name_and_another_step_each_epoch(tmp_path):
+def test_a_picture_of_each_epoch(tmp_path):
     build(tmp_path).train()
     names = sorted(pictures(tmp_path))
-    assert names == ['attention_val_0_1.png', 'attention_val_0_2.png']
+    assert len(names) == 2
+    assert {re.sub('_0_.*_', '_', name)
+            for name in names
+            } == {'attention_val_1.png', 'attention_val_2.png'}
 
 
 def test_draws_from_the_pass_of_the_prediction(tmp_path):
@@ -238,7 +256,8 @@ def test_image_without_true_class(tmp_path):
     hook.before_test_iter(runner, 0, batch)
     outputs = runner.model.test_step(batch)
     hook.after_test_iter(runner, 0, batch, outputs)
-    assert list(pictures(tmp_path)) == ['attention_test_0_0.png']
+    name, = pictures(tmp_path)
+    assert re.fullmatch(r'attention_test_0_.+_0\.\d\d_0\.png', name)
 
 
 def test_other_models_are_refused(tmp_path):

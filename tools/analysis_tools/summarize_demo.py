@@ -147,7 +147,9 @@ def main():
     for folder in folders.values():
         last_run = max(folder.glob('test/*/vis_data'), default=folder)
         for picture in sorted(last_run.glob('vis_image/*.png')):
-            pictures.setdefault(picture.name, []).append(picture)
+            # the same image, whatever its class and score
+            sample = '_'.join(picture.name.split('_')[:3])
+            pictures.setdefault(sample, []).append(picture)
     print(
         f'{sum(map(len, pictures.values()))} pictures of where classes look:')
     for picture in sum(pictures.values(), []):

@@ -4,8 +4,10 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import mmcv
 import numpy as np
-from mmengine.dist import gather_object, get_dist_info, is_main_process
+from mmengine.dist import (gather_object, get_dist_info, is_main_process,
+                           master_only)
 from mmengine.hooks import Hook
+from mmengine.visualization import LocalVisBackend, Visualizer
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
@@ -17,11 +19,15 @@ from intr_mm.flags import check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
 from intr_mm.structures import Explanation, trace_cells
-from intr_mm.visualization import HTMLReport, draw_explanation
+from intr_mm.visualization import FigureStyle, HTMLReport, draw_explanation
+from intr_mm.visualization.figure_files import file_name
+from intr_mm.visualization.figures import name_of
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
                                                    encode_explanation)
 from ..model_utils import unwrap_model
 
+# 1,000 pixels wide: TensorBoard shows no more, and type stays readable.
+_STYLE = FigureStyle(width_mm=170, dpi=150)
 # Field of the predictions whose maps are drawn.
 _FIELD = 'drawing'
 
@@ -30,9 +36,13 @@ _FIELD = 'drawing'
 class AttentionVisualizationHook(Hook):
     """Draw where classes look, in validation and test.
 
-    A picture is a row of panels for each class: the image, each head of the
-    decoder layer, the mean of the heads. The visualizer's backends receive it
-    under a name that stays the same from epoch to epoch. Distributed runs
+    A picture has panels for each class: the image, each head of the decoder
+    layer, the mean of the heads. Files are called after the sample, the
+    predicted class and its score:
+    ``attention_val_{index}_{image}_{class}_{score}_{epoch}.png``. TensorBoard
+    and other backends receive pictures under names that stay the same from
+    epoch to epoch, ``attention_val/{index}_{image}_{true class}``, so that
+    there is one place to look at for each image. Distributed runs
     write the pictures that one process would write, each once, at the end of
     the epoch. The maps are those of the prediction itself: the model runs
     once. With test-time augmentation, the first view is asked again and drawn.
@@ -72,7 +82,7 @@ class AttentionVisualizationHook(Hook):
         self.wait_time = wait_time
         self.out_dir = out_dir
         self.report = report
-        self._pictures: list[tuple[str, np.ndarray]] = []
+        self._pictures: list[tuple[str, str, np.ndarray]] = []
         self._encoded: list[tuple[int, EncodedExplanation]] = []
         self._request = ExitStack()
 
@@ -149,11 +159,12 @@ class AttentionVisualizationHook(Hook):
         loop = runner.val_loop if mode == 'val' else runner.test_loop
         names = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
         for i, index in self._places(loop.dataloader, batch_idx, len(outputs)):
-            name = f'attention_{mode}_{index}'
             explanation = self._explain(runner, data_batch, outputs[i], i,
                                         index)
-            picture = draw_explanation(explanation, names, name_layer=False)
-            self._pictures.append((name, picture))
+            picture = draw_explanation(
+                explanation, names, name_layer=False, style=_STYLE)
+            self._pictures.append(
+                (*_picture_names(mode, index, explanation, names), picture))
             if self.report:
                 self._encoded.append((index, encode_explanation(explanation)))
         if get_dist_info()[1] == 1:
@@ -201,17 +212,17 @@ class AttentionVisualizationHook(Hook):
                 self._write(runner, mode, pictures)
 
     def _write(self, runner, mode: str,
-               pictures: list[tuple[str, np.ndarray]]) -> None:
+               pictures: list[tuple[str, str, np.ndarray]]) -> None:
         step = _step(runner, mode)
-        for name, picture in pictures:
+        for file, tag, picture in pictures:
             if self.show:
                 runner.visualizer.show(
-                    picture, win_name=name, wait_time=self.wait_time)
+                    picture, win_name=file, wait_time=self.wait_time)
             if self.out_dir is None:
-                runner.visualizer.add_image(name, picture, step=step)
+                _add_image(runner.visualizer, file, tag, picture, step)
             else:
                 mmcv.imwrite(picture[..., ::-1],
-                             osp.join(self.out_dir, f'{name}_{step}.png'))
+                             osp.join(self.out_dir, f'{file}_{step}.png'))
 
     def _write_report(self, runner, mode: str) -> None:
         if not (self.enable and self.report):
@@ -241,6 +252,32 @@ def _ask_maps(head: BaseExplainingHead, classes: Sequence[str | int],
         yield
     finally:
         del head.test_cfg[_FIELD]
+
+
+def _picture_names(mode: str, index: int, explanation: Explanation,
+                   class_names: Sequence[str] | None) -> tuple[str, str]:
+    """Of the file, and for backends that follow a picture over epochs."""
+    best = int(explanation.scores.argmax())
+    image = osp.splitext(explanation.name)[0]
+    if image == f'sample {index}':
+        image = ''
+    true = explanation.gt_label
+    file = file_name('attention', mode, index, image,
+                     name_of(class_names,
+                             best), f'{explanation.scores[best]:.2f}')
+    tag = file_name(index, image,
+                    '' if true is None else name_of(class_names, true))
+    return file, f'attention_{mode}/{tag}'
+
+
+@master_only
+def _add_image(visualizer: Visualizer, file: str, tag: str,
+               picture: np.ndarray, step: int) -> None:
+    """As :meth:`Visualizer.add_image`, with a name for each kind of
+    backend."""
+    for backend in visualizer._vis_backends.values():
+        local = isinstance(backend, LocalVisBackend)
+        backend.add_image(file if local else tag, picture, step)
 
 
 def _is_augmented(data_batch: dict) -> bool:
