@@ -39,7 +39,7 @@ def test_other_classes_in_the_validation_set(images, tmp_path):
         images,
         tmp_path / 'work',
         val_dataloader__dataset__data_root=str(tmp_path))
-    message = "'class_2'.* train_dataloader .*val_dataloader, .*'gull'"
+    message = "'class_2'.* train_dataloader .*val_dataloader .*'gull'"
     with pytest.raises(ValueError, match=message):
         runner.train()
 
