@@ -1,12 +1,8 @@
 """Checks of a config before anything is built from it.
 
 The keys of each part are compared with the signature of the class or function
-that reads them, and their values with the kinds that it names. Ranges are up
-to the class itself; those of other packages' arguments stand here.
+that reads them, and their values with the kinds that it names.
 """
-import logging
-import math
-import multiprocessing
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from inspect import signature
@@ -14,7 +10,6 @@ from inspect import signature
 from mmengine import registry as root
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop,
@@ -26,7 +21,8 @@ from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
-from .signatures import accepted, fits
+from .config_values import check_value
+from .signatures import accepted
 
 MODELS = registry.MODELS
 SPLITS = ('train', 'val', 'test')
@@ -108,36 +104,6 @@ KNOWN = {
     'strategy', 'data_root'
 } - {'self', 'cfg'}
 
-# Packages whose annotations are right.
-ANNOTATED = ('intr_mm', 'mmengine', 'torch')
-_POSITIVE = (lambda v: v >= 1), 'at least 1'
-_NOT_NEGATIVE = (lambda v: 0 <= v < math.inf), 'at least 0 and finite'
-_SHARE = (lambda v: 0 <= v <= 1), '0 to 1'
-# What arguments of other packages may be, by their name.
-RANGES = dict(
-    batch_size=_POSITIVE,
-    num_workers=_NOT_NEGATIVE,
-    max_epochs=_POSITIVE,
-    max_iters=_POSITIVE,
-    val_interval=_POSITIVE,
-    interval=_POSITIVE,
-    max_keep_ckpts=((lambda v: v == -1 or v >= 1), 'at least 1, or -1 for '
-                    'all'),
-    accumulative_counts=_POSITIVE,
-    base_batch_size=_POSITIVE,
-    lr=_NOT_NEGATIVE,
-    weight_decay=_NOT_NEGATIVE,
-    max_norm=((lambda v: v > 0), 'above 0'),
-    seed=((lambda v: 0 <= v < 2**32), '0 to 4294967295'),
-    dropout=_SHARE,
-    drop_rate=_SHARE,
-    drop_path_rate=_SHARE,
-    prob=_SHARE)
-CHOICES = dict(
-    mp_start_method=multiprocessing.get_all_start_methods(),
-    log_level=list(logging.getLevelNamesMapping()) if hasattr(
-        logging, 'getLevelNamesMapping') else [*logging._nameToLevel])
-
 
 def check_config(cfg: Config, *needs: str) -> None:
     """Refuse what nobody would read, or what could not be built.
@@ -159,7 +125,7 @@ def check_config(cfg: Config, *needs: str) -> None:
                              nearest(key, KNOWN))
     for key, hint in accepted(Runner)[0].items():
         if key in cfg:
-            _check_value(cfg[key], key, hint, Runner)
+            check_value(cfg[key], key, hint, Runner)
     runs = any(key.endswith('_cfg') for key in needs)
     if runs:
         _check_loops(cfg)
@@ -235,10 +201,8 @@ def _check_part(value, path: str, reader: Registry | Callable | tuple | None,
             _check_part(item, f'{path}.{index}', reader, defaults)
         return
     if not isinstance(value, dict):
-        if isinstance(reader, Registry) and isinstance(value,
-                                                       (int, float, str)):
-            raise ValueError(f'{path} has to be a dict with a type, got '
-                             f'{value!r}.')
+        if reader is not None and isinstance(value, (int, float, str)):
+            raise ValueError(f'{path} has to be a dict, got {value!r}.')
         return
     part, names, is_open = reader, {}, True
     if reader is registry.METRICS and 'metrics' in value:
@@ -254,7 +218,7 @@ def _check_part(value, path: str, reader: Registry | Callable | tuple | None,
         taken_out = ('priority', )
     for key, item in value.items():
         here = f'{path}.{key}'
-        _check_value(item, here, names.get(key), part)
+        check_value(item, here, names.get(key), part)
         if key in taken_out:
             continue
         if not (is_open or key in names
@@ -270,32 +234,6 @@ def _check_part(value, path: str, reader: Registry | Callable | tuple | None,
 def _last_key(path: str) -> str:
     """The last key that is no index of a list."""
     return next(k for k in reversed(path.split('.')) if not k.isdigit())
-
-
-def _check_value(value,
-                 path: str,
-                 hint=None,
-                 part: Callable | None = None) -> None:
-    """Check the kind and the range of a value."""
-    key = path.rpartition('.')[2]
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError(f'{path} is nan: set a number.')
-    package = getattr(part, '__module__', '').split('.')[0]
-    if (value is not None and package in ANNOTATED and not fits(value, hint)):
-        kind = hint.__name__ if isinstance(hint, type) else str(hint)
-        kind = kind.replace('typing.', '')
-        raise ValueError(f'{path} of {getattr(part, "__name__", "the config")}'
-                         f' has to be of kind {kind}, got {value!r}.')
-    if key in RANGES and isinstance(value, (int, float, str)):
-        in_range, words = RANGES[key]
-        never = (
-            key == 'interval' and value == -1 and isinstance(part, type)
-            and issubclass(part, CheckpointHook))
-        if isinstance(value, str) or not (in_range(value) or never):
-            raise ValueError(f'{path} has to be {words}, got {value!r}.')
-    if key in CHOICES and isinstance(value, str) and value not in CHOICES[key]:
-        raise ValueError(f'{path}={value!r} is unknown: use one of '
-                         f"{', '.join(CHOICES[key])}.")
 
 
 def _find(value: dict,
