@@ -85,6 +85,11 @@ def read_folder(root: str) -> tuple[list[Photo], list[str]]:
         for part, name, split in parts for label, paths in part.images.items()
         for path in paths
     ]
+    odd += [
+        f"class folder '{osp.join(name, label)}' without photos"
+        for part, name, _ in parts for label, paths in part.images.items()
+        if not paths
+    ]
     if not photos:
         raise ValueError(f"'{root}' holds no class folders with images: put "
                          'the photos of each class into a folder there.')
@@ -97,7 +102,8 @@ def read_csv(file: str, root: str) -> list[Photo]:
     Args:
         file: Its first line names the columns, of which ``path`` and ``label``
             are needed and ``split`` and ``group`` are read where they are
-            there. Without such a line, there are ``path`` and ``label``.
+            there. Lines with a ``left_out`` are passed over. Without such a
+            line, there are ``path`` and ``label``.
         root: What relative paths count from.
 
     Returns:
@@ -106,13 +112,20 @@ def read_csv(file: str, root: str) -> list[Photo]:
     Raises:
         ValueError: A line is not understood, or two contradict each other.
     """
-    text = Path(file).read_text(encoding='utf-8-sig')
-    lines = text.splitlines()
+    try:
+        lines = Path(file).read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"'{file}' is no text in UTF-8: save it as such, in "
+                         'a spreadsheet as `CSV UTF-8`.') from None
     if not lines:
         raise ValueError(f"'{file}' is empty: write a line `path,label` for "
                          'each photo.')
     delimiter = max(',;\t', key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=delimiter))
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise ValueError(f"'{file}' is no CSV file ({error}): name the one "
+                         'that lists the photos.') from None
     names = [name.strip().lower() for name in rows[0]]
     if 'path' in names and 'label' in names:
         rows = rows[1:]
@@ -132,6 +145,8 @@ def read_csv(file: str, root: str) -> list[Photo]:
             raise ValueError(f'{place} has {len(row)} columns instead of '
                              f'{len(names)}: correct it.')
         values = dict(zip(names, (' '.join(cell.split()) for cell in row)))
+        if values.get('left_out'):
+            continue
         # a path is taken as it stands
         path = row[names.index('path')]
         split = values.get('split', '').lower()

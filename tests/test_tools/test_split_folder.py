@@ -200,9 +200,11 @@ def test_report_names_what_is_odd(photos, split):
     shutil.copy(photos / 'wren/0.png', photos / 'robin/wren.png')
     (photos / 'robin/notes.txt').touch()
     (photos / 'robin/empty.jpg').touch()
+    (photos / 'heron').mkdir()
     write(photos / 'robin/long.png', draw(77, (70, 400)))
     printed, splits = split(photos)
     for words in ('robin/empty.jpg: it holds no image', '1 file .txt',
+                  "class folder 'heron' without photos",
                   'robin/long.png: 400x70 pixels',
                   'robin/wren.png, wren/0.png',
                   '1 of these pairs lie in two classes'):
@@ -262,6 +264,10 @@ def table(*lines):
     (no_folders, 'holds no class folders with images'),
     (mixed, "holds 'grey owl' beside the folders train"),
     (lambda photos: photos / 'absent', 'absent. does not exist'),
+    (lambda photos: photos / 'wren/0.png', 'no text in UTF-8'),
+    (table('path,label,split', 'my photos/wren/0.png,wren,train',
+           'my photos/wren/1.png,wren,val', 'my photos/robin/0.png,robin,val'),
+     "'robin' has no photos to train on"),
     (table(''), 'list.csv. is empty'),
     (table('file,kind', 'a.png,b'), 'has the columns file, kind'),
     (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),

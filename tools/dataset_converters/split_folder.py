@@ -126,7 +126,7 @@ def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
         root = osp.abspath(args.data_root or osp.dirname(args.photos))
         photos, odd = read_csv(args.photos, root), []
     check_class_names({photo.label for photo in photos})
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda photo: look_at(photo, root), photos)
         photos = list(track(looked, 'Looking at photos', len(photos)))
     return root, photos, odd
@@ -170,6 +170,10 @@ def divide(args: argparse.Namespace, photos: list[Photo]) -> np.ndarray:
             raise ValueError(f"'{args.photos}' gives some photos a split and "
                              'others none: fill in the rest, or none.')
     split_photos(group_photos(photos, pairs), shares, args.seed)
+    for label, count in count_splits(photos).items():
+        if not count['train']:
+            raise ValueError(f"The class '{label}' has no photos to train on: "
+                             'give it some, or leave it out.')
     return pairs
 
 
@@ -199,13 +203,11 @@ def report(photos: list[Photo], taken: list[Photo], odd: list[str],
     total = Counter(photo.split for photo in taken)
     table.append(['all', len(taken), *(total[s] for s in SPLITS)])
     print(AsciiTable(table).table)
-    small, _, large = (
-        sorted((photo.shape for photo in taken), key=np.prod)[i]
-        for i in (0, len(taken) // 2, -1))
+    small, *_, large = sorted((p.shape for p in taken), key=np.prod)
     print(f'{len(taken)} photos of {len(counts)} classes, of '
           f'{small[1]}x{small[0]} to {large[1]}x{large[0]} pixels.')
     show('left out', [f'{p.path}: {p.problem}' for p in photos if p.problem])
-    show('kinds of files that are no photos of a class', odd)
+    show('other things found', odd)
     show(
         f'smaller than {SMALL} pixels or more than {LONG} times as long as '
         'wide, but taken', [
@@ -306,7 +308,7 @@ def main() -> None:
     report(photos, taken, odd, pairs)
 
     counts = count_splits(taken)
-    name = re.sub(r'\W+', '_', Path(args.photos).resolve().stem).strip('_')
+    name = re.sub(r'\W+', '_', Path(root).name).strip('_')
     out = Path(args.out or f'data/{name}_split')
     files = {'classes.txt': ''.join(f'{label}\n' for label in counts)}
     labels = {label: i for i, label in enumerate(counts)}
