@@ -7,6 +7,8 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.model.efficient_conv_bn_eval import \
+    turn_on_efficient_conv_bn_eval
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
@@ -35,6 +37,7 @@ def load(name):
     # timm's own way to fetch weights
     cfg.model.backbone.pop('pretrained', None)
     cfg.model.pop('feature_cache', None)
+    cfg.optim_wrapper.pop('accumulative_counts', None)
     return cfg
 
 
@@ -65,6 +68,8 @@ def test_config(name):
         inputs=[torch.randint(0, 256, (3, *size)) for size in sizes],
         data_samples=[DataSample().set_gt_label(i) for i in range(2)])
     model.train()
+    if cfg.model.backbone.get('with_cp'):  # which cannot be traced
+        turn_on_efficient_conv_bn_eval(model, cfg.efficient_conv_bn_eval)
     queries = model.head.query_embed.weight
     before = queries.clone()
     logs = model.train_step(data, build_optim_wrapper(model,
