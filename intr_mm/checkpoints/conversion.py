@@ -62,7 +62,13 @@ def class_queries(object_queries: Tensor,
 
     Returns:
         Shape (N, D).
+
+    Raises:
+        ValueError: If there are no queries to make them of.
     """
+    if object_queries.ndim != 2 or not len(object_queries):
+        raise ValueError('its object queries have the shape '
+                         f'{tuple(object_queries.shape)} and not (Q, D)')
     repeats = -(-num_queries // len(object_queries))
     tiled = object_queries.repeat(repeats, 1)[:num_queries]
     generator = torch.Generator().manual_seed(seed)
@@ -180,13 +186,18 @@ def infer_model_cfg(state_dict: dict[str, Tensor]) -> dict:
     if not depths:
         raise ValueError(f'its backbone has {blocks} blocks, which no ResNet '
                          'has, so tensors are lacking')
-    try:
-        embed_dims, in_channels = state_dict[
-            'neck.input_proj.weight'].shape[:2]
-        ffn = len(state_dict['head.decoder.layers.0.ffn.layers.0.0.bias'])
-        num_classes = len(state_dict['head.query_embed.weight'])
-    except KeyError as error:
-        raise ValueError(f'it lacks {error}') from None
+    sizes = {}
+    for name, ndim in (('neck.input_proj.weight',
+                        4), ('head.decoder.layers.0.ffn.layers.0.0.bias', 1),
+                       ('head.query_embed.weight', 2)):
+        if name not in state_dict:
+            raise ValueError(f"it lacks '{name}'")
+        sizes[ndim] = tuple(state_dict[name].shape)
+        if len(sizes[ndim]) != ndim or 0 in sizes[ndim]:
+            raise ValueError(f"'{name}' has the shape {sizes[ndim]} where "
+                             f'{ndim} dimensions are needed')
+    embed_dims, in_channels = sizes[4][:2]
+    ffn, num_classes = sizes[1][0], sizes[2][0]
     dims = dict(embed_dims=embed_dims, feedforward_channels=ffn)
     return dict(
         type='INTRClassifier',
@@ -222,6 +233,10 @@ def check_complete(state_dict: dict[str, Tensor]) -> None:
             raise ValueError(
                 f"'{name}' has the shape {tuple(state_dict[name].shape)} "
                 f'instead of {tuple(tensor.shape)}')
+        elif (tensor.is_floating_point()
+              and not state_dict[name].is_floating_point()):
+            raise ValueError(f"'{name}' is of {state_dict[name].dtype} where "
+                             'fractions are needed')
     unknown = state_dict.keys() - own.keys()
     if unknown:
         raise ValueError(

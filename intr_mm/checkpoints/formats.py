@@ -236,5 +236,10 @@ def convert_names(
     for name, parts in projections.items():
         if len(parts) < 3:
             raise ValueError(f"it lacks a part of what becomes '{name}'")
+        if len({part.shape
+                for part in parts.values()
+                }) > 1 or not next(iter(parts.values())).ndim:
+            raise ValueError(f"the parts of what becomes '{name}' differ in "
+                             'their shapes, or have none')
         renamed[name] = torch.cat([parts[part] for part in 'qkv'])
     return renamed, dropped

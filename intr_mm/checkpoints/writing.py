@@ -2,8 +2,11 @@
 ``tools/model_converters`` share."""
 import os
 import os.path as osp
+import secrets
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape, glob
 
 from mmengine.fileio import LocalBackend, put, register_backend
 from mmengine.runner import CheckpointLoader, save_checkpoint
@@ -12,27 +15,43 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from .conversion import ForeignWeights
+from .integrity import tensors_digest
+
+_ENDINGS = ('.pth', '.pt', '.safetensors')
 
 
 @register_backend('AtomicLocalBackend')
 class AtomicLocalBackend(LocalBackend):
     """Local files that are written whole or not at all.
 
-    The content goes to a file beside the target, which replaces the target
-    in one step when everything is on the disk. A process killed meanwhile
-    leaves the old target as it was.
+    The content goes to a file of a drawn name beside the target, which
+    replaces the target in one step when everything is on the disk. A process
+    killed meanwhile leaves the old target as it was.
     """
 
     def put(self, obj: bytes, filepath: str) -> None:
-        """Write bytes to a file."""
+        """Write bytes to a file.
+
+        Raises:
+            OSError: It cannot be written, such as for lack of room; nothing
+                of it is left then.
+        """
         filepath = os.fspath(filepath)
-        mkdir_or_exist(osp.dirname(filepath))
-        part = f'{filepath}.part'
-        with open(part, 'wb') as f:
-            f.write(obj)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(part, filepath)
+        folder, name = osp.split(filepath)
+        part = osp.join(folder, f'.{name}.{secrets.token_hex(8)}.part')
+        try:
+            mkdir_or_exist(folder)
+            # 'x' opens nothing that is there already, hence no link
+            with open(part, 'xb') as f, _removed_on_error(part):
+                f.write(obj)
+                f.flush()
+                os.fsync(f.fileno())
+                os.replace(part, filepath)
+        except OSError as error:
+            raise OSError(
+                f"'{filepath}' cannot be written ({error.strerror}): make "
+                'room or choose another folder; what was there before is as '
+                'it was.') from error
 
     def put_text(self,
                  obj: str,
@@ -40,6 +59,26 @@ class AtomicLocalBackend(LocalBackend):
                  encoding: str = 'utf-8') -> None:
         """Write text to a file."""
         self.put(obj.encode(encoding), filepath)
+
+
+@contextmanager
+def _removed_on_error(path: str) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def remove_parts(folder: str) -> None:
+    """Remove what killed processes began to write in a folder.
+
+    Args:
+        folder: Path, in which nothing else writes.
+    """
+    for part in glob(osp.join(escape(folder), '.*.????????????????.part')):
+        with suppress(OSError):
+            os.unlink(part)
 
 
 def save_weights(state_dict: dict[str, Tensor],
@@ -50,18 +89,64 @@ def save_weights(state_dict: dict[str, Tensor],
     Args:
         state_dict: The weights.
         filename: Path. With the ending ``.safetensors`` it becomes such a
-            file, else one of PyTorch.
+            file, which holds its own SHA-256, else one of PyTorch.
         key: Where a file of PyTorch holds the weights.
     """
     backend_args = dict(backend='AtomicLocalBackend')
     if filename.endswith('.safetensors'):
-        content = to_safetensors({
+        state_dict = {
             name: tensor.contiguous()
             for name, tensor in state_dict.items()
-        })
+        }
+        digest = tensors_digest(to_safetensors(state_dict))
+        content = to_safetensors(state_dict, dict(format='pt', sha256=digest))
         put(content, filename, backend_args=backend_args)
     else:
         save_checkpoint({key: state_dict}, filename, backend_args=backend_args)
+
+
+def add_conversion_args(parser: ArgumentParser, src: str, dst: str) -> None:
+    """Add what all converters take.
+
+    Args:
+        parser: Parser of a converter.
+        src: What the file to read is.
+        dst: What the file to write is.
+    """
+    parser.add_argument('src', help=src)
+    parser.add_argument('dst', help=f'{dst}, {" or ".join(_ENDINGS)}')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace dst if it is there')
+
+
+def check_destination(args: Namespace) -> None:
+    """End a converter before its work if it cannot write what it shall.
+
+    Args:
+        args: Of :func:`add_conversion_args`.
+
+    Raises:
+        SystemExit: The ending is none, the folder cannot be written to, or the
+            file is there already.
+    """
+    src, dst = args.src, args.dst
+    folder = osp.dirname(osp.abspath(dst))
+    while not osp.lexists(folder):
+        folder = osp.dirname(folder)
+    if not dst.endswith(_ENDINGS):
+        problem = f'needs one of the endings {", ".join(_ENDINGS)}'
+    elif osp.isdir(dst):
+        problem = 'is a folder: name a file in it'
+    elif osp.exists(src) and osp.exists(dst) and osp.samefile(src, dst):
+        problem = 'is the file to convert: choose another name'
+    elif osp.lexists(dst) and not args.overwrite:
+        problem = 'is there already: choose another name, or add --overwrite'
+    elif not osp.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        problem = (f"cannot be written, as nothing can be put into '{folder}':"
+                   ' choose another folder')
+    else:
+        return
+    raise SystemExit(f"'{dst}' {problem}; nothing was written.")
 
 
 def read_checkpoint(src: str) -> dict:
@@ -78,7 +163,7 @@ def read_checkpoint(src: str) -> dict:
     """
     try:
         return CheckpointLoader.load_checkpoint(src, 'cpu')
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).rstrip('.')
         raise SystemExit(f'{reason}; nothing was written.') from error
 
@@ -95,8 +180,9 @@ def refuse_in_one_sentence(src: str) -> Iterator[None]:
     """
     try:
         yield
-    except ValueError as error:
-        raise SystemExit(f"'{src}' was not converted: {error}; nothing was "
+    except (ValueError, OSError) as error:
+        reason = str(error).rstrip('.')
+        raise SystemExit(f"'{src}' was not converted: {reason}; nothing was "
                          'written.') from error
 
 
@@ -111,7 +197,7 @@ def report_conversion(foreign: ForeignWeights, checkpoint: dict,
     """
     print(foreign)
     if 'model' in checkpoint or 'state_dict' in checkpoint:
-        others = sorted(checkpoint.keys() - {'model', 'state_dict'})
+        others = sorted(map(str, checkpoint.keys() - {'model', 'state_dict'}))
         print(f'Other entries, dropped: {", ".join(others) or "none"}.')
     num_queries = len(foreign.state_dict['head.query_embed.weight'])
     print(f'Wrote an INTR of {num_queries} classes to {dst}.')

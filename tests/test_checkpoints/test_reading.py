@@ -14,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 from safetensors.torch import save_file
 
 from intr_mm.checkpoints import load_weights
-from intr_mm.checkpoints.reading import _cached
+from intr_mm.checkpoints.download import cache_path
 
 
 class Intruder:
@@ -138,7 +138,7 @@ def test_safetensors_are_known_by_their_content(tmp_path):
     ('https://b.co/../../model.bin', 'b.co/model.bin'),
 ])
 def test_urls_of_one_name_do_not_meet_in_the_cache(url, path):
-    assert _cached(url) == f'{torch.hub.get_dir()}/checkpoints/{path}'
+    assert cache_path(url) == f'{torch.hub.get_dir()}/checkpoints/{path}'
 
 
 def test_unreachable_url_is_named(tmp_path, monkeypatch):
@@ -163,6 +163,6 @@ for path in ('epoch_1.pth', 'http://a.org/a.pth', 'https://a.org/a.pth'):
                             text=True)
     assert result.returncode == 0, result.stderr
     modules = result.stdout.split()[-3:]
-    loaders = 'intr_mm.checkpoints.reading' if ours else (
+    loaders = 'intr_mm.checkpoints.loaders' if ours else (
         'mmengine.runner.checkpoint')
     assert modules == [loaders] * 3

@@ -1,11 +1,14 @@
+import functools
 import io
 import os
+import resource
 import signal
 
+import pytest
 import torch
 from mmengine.runner import save_checkpoint
 
-from intr_mm.checkpoints import AtomicLocalBackend
+from intr_mm.checkpoints import AtomicLocalBackend, remove_parts
 
 
 def _in_killed_process(write) -> int:
@@ -35,5 +38,46 @@ def test_a_kill_while_writing_leaves_the_former_file(tmp_path, monkeypatch):
     monkeypatch.undo()
     AtomicLocalBackend().put(b'new', path)
     assert path.read_bytes() == b'new'
+    assert len(list(tmp_path.iterdir())) == 2  # what the kill left
+    remove_parts(str(tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == ['epoch_1.pth']
     assert torch.load(io.BytesIO(former))['step'] == 1
+
+
+def limited(size, write):
+    """Run ``write`` in a process whose files cannot grow beyond a size."""
+
+    def run():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        try:
+            write()
+        except OSError as error:
+            os._exit('cannot be written' in str(error))
+        os._exit(2)
+
+    return os.waitstatus_to_exitcode(_in_killed_process(run))
+
+
+def test_a_full_disk_names_the_file_and_leaves_nothing_of_it(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    path.write_bytes(b'former')
+    write = functools.partial(AtomicLocalBackend().put, bytes(10**6), path)
+    assert limited(10**5, write) == 1
+    assert path.read_bytes() == b'former'
+    assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_parts_are_not_written_through_links(tmp_path, monkeypatch):
+    """Not even by one who knows what name is drawn."""
+    mine = tmp_path / 'mine'
+    mine.write_text('mine')
+    monkeypatch.setattr('secrets.token_hex', lambda n: '0' * 2 * n)
+    (tmp_path / f'.x.{"0" * 16}.part').symlink_to(mine)
+    with pytest.raises(OSError, match="x' cannot be written"):
+        AtomicLocalBackend().put(b'other', tmp_path / 'x')
+    assert mine.read_text() == 'mine'
+    monkeypatch.undo()
+    umask = os.umask(0o027)
+    AtomicLocalBackend().put(b'other', tmp_path / 'x')
+    os.umask(umask)
+    assert (tmp_path / 'x').stat().st_mode & 0o777 == 0o640

@@ -1,16 +1,17 @@
+import hashlib
+import io
 import os.path as osp
-import re
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_gather_object, is_main_process, master_only
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
-from torch import nn
 
-from intr_mm.checkpoints import (AtomicLocalBackend, adapt_foreign,
-                                 carry_classes)
+from intr_mm.checkpoints import (AtomicLocalBackend, carry_classes,
+                                 find_weights, fit_checkpoint, identify)
 from ..model_utils import unwrap_model
 
 
@@ -34,6 +35,29 @@ class AtomicCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='AtomicLocalBackend')
             self.file_backend = get_file_backend(
                 backend_args=self.backend_args)
+
+        self._move_best(runner)
+        loop = runner.train_loop
+        if loop.iter >= loop.max_iters:
+            runner.logger.warning(
+                f'All {loop.max_epochs} epochs of this run are done, so '
+                'nothing is trained: raise train_cfg.max_epochs to go on.')
+
+    def _move_best(self, runner: Runner) -> None:
+        """Look for former checkpoints where they are now. Those in the folder
+        of which this one is a copy are another run's, not to be removed."""
+        info = runner.message_hub.runtime_info
+        for key in [k for k in info if k.startswith('best_ckpt')]:
+            if info[key]:
+                info[key] = self.file_backend.join_path(
+                    self.out_dir, osp.basename(info[key]))
+        if not self.save_best:
+            return
+        if len(self.key_indicators) == 1:
+            self.best_ckpt_path = info.get('best_ckpt')
+        else:
+            for name in self.key_indicators:
+                self.best_ckpt_path_dict[name] = info.get(f'best_ckpt_{name}')
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
@@ -96,6 +120,23 @@ class AtomicCheckpointHook(CheckpointHook):
             for path in set(former) - set(current) - {None}:
                 self._remove(path)
 
+    @master_only
+    def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
+        """Write what ``published_keys`` name. MMEngine puts a hash into the
+        name that is not that of the file, which then looks damaged."""
+        checkpoint = CheckpointLoader.load_checkpoint(ckpt_path, 'cpu')
+        with io.BytesIO() as f:
+            torch.save(
+                {
+                    key: checkpoint[key]
+                    for key in checkpoint if key in self.published_keys
+                }, f)
+            content = f.getvalue()
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        path = f'{osp.splitext(ckpt_path)[0]}-{digest}.pth'
+        self.file_backend.put(content, path)
+        runner.logger.info(f"'{ckpt_path}' is published as '{path}'.")
+
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
@@ -115,6 +156,19 @@ class CheckpointCheckHook(Hook):
     # before EMAHook
     priority = 'ABOVE_NORMAL'
 
+    def before_train(self, runner: Runner) -> None:
+        """Check that all processes resumed alike.
+
+        Raises:
+            RuntimeError: They did not, as where one finds no checkpoint.
+        """
+        starts = all_gather_object(runner.iter)
+        if len(set(starts)) > 1:
+            raise RuntimeError(
+                'The processes of this run start at the iterations '
+                f'{", ".join(map(str, starts))}: let all of them reach the '
+                'same checkpoint, by the same path.')
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check what a file holds.
 
@@ -123,63 +177,20 @@ class CheckpointCheckHook(Hook):
                 relative of DETR.
         """
         name = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        model = unwrap_model(runner.model)
-        try:
-            foreign = adapt_foreign(checkpoint, model)
-        except ValueError as error:
+        is_ours = identify(find_weights(checkpoint)) is None
+        if runner._resume and not (is_ours and {'meta', 'optimizer'}
+                                   <= checkpoint.keys()):
             raise ValueError(
-                f"Checkpoint '{name}' cannot be taken: {error}.") from None
-        content = checkpoint
-        if foreign is not None:
-            foreign.log()
-            content = dict(state_dict=foreign.state_dict)
-            # What the model and EMAHook load is converted already.
-            checkpoint['state_dict'] = foreign.state_dict
-        problem = self._find_problem(runner, model, content)
-        if problem is not None:
-            raise ValueError(f"Checkpoint '{name}' {problem}.")
+                f"Checkpoint '{name}' holds weights but no training state to "
+                'resume: start from it with `--cfg-options load_from=...` '
+                'instead of --resume.')
+        model = unwrap_model(runner.model)
         is_training = isinstance(runner.optim_wrapper, OptimWrapper)
+        # What the model and EMAHook load is converted already.
+        checkpoint['state_dict'] = fit_checkpoint(
+            model, checkpoint, name, whole=runner._resume or not is_training)
         if is_training and not runner._resume:
             dataset = runner.train_dataloader.dataset
             classes = getattr(dataset, 'metainfo', {}).get('classes')
             if classes is not None:
                 carry_classes(model, checkpoint, classes)
-
-    def _find_problem(self, runner: Runner, model: nn.Module,
-                      checkpoint: dict) -> str | None:
-        state_dict = {
-            re.sub(r'^module\.', '', key): value
-            for key, value in checkpoint.get('state_dict', checkpoint).items()
-        }
-        if not state_dict.keys() & model.state_dict().keys():
-            return ('shares no weight with the model: give a checkpoint of '
-                    f'{type(model).__name__}')
-        if runner._resume and not {'meta', 'optimizer'} <= checkpoint.keys():
-            return ('holds weights but no training state to resume: start '
-                    'from it with `--cfg-options load_from=...` instead of '
-                    '--resume')
-        is_training = isinstance(runner.optim_wrapper, OptimWrapper)
-        if runner._resume or not is_training:
-            return self._find_difference(model, state_dict, checkpoint)
-        return None
-
-    @staticmethod
-    def _find_difference(model: nn.Module, state_dict: dict,
-                         checkpoint: dict) -> str | None:
-        meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
-        classes = meta.get('classes')
-        num_classes = getattr(
-            getattr(model, 'head', None), 'num_classes', None)
-        if None not in (classes, num_classes) and len(classes) != num_classes:
-            return (f'was trained on {len(classes)} classes but '
-                    f'model.head.num_classes is {num_classes}: use its own '
-                    'config, or set `--cfg-options model.head.num_classes='
-                    f'{len(classes)}`')
-        try:
-            model.load_state_dict(state_dict)
-        except RuntimeError as error:
-            first, *others = str(error).strip().split('\n\t')[1:]
-            more = f' and {len(others)} more' if others else ''
-            return (f'does not fit the model ({first.strip().rstrip(". ")}'
-                    f'{more}): use the config it was trained with')
-        return None
