@@ -14,7 +14,8 @@ import argparse
 import torch
 from torch import Tensor, nn
 
-from intr_mm.checkpoints import (check_complete, convert_foreign, describe,
+from intr_mm.checkpoints import (add_conversion_args, check_complete,
+                                 check_destination, convert_foreign, describe,
                                  find_weights, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
@@ -25,8 +26,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Make the start of an INTR of a DETR checkpoint',
         parents=[TOOL_FLAGS])
-    parser.add_argument('src', help='DETR checkpoint, path or URL')
-    parser.add_argument('dst', help='checkpoint to write')
+    add_conversion_args(parser, 'DETR checkpoint, path or URL',
+                        'checkpoint to write')
     parser.add_argument(
         '--num-classes', type=int, required=True, help='number of classes')
     parser.add_argument(
@@ -58,6 +59,7 @@ def presence_vector(embed_dims: int, seed: int) -> dict[str, Tensor]:
 
 def main() -> None:
     args = parse_args()
+    check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
         foreign = convert_foreign(checkpoint, args.num_classes,

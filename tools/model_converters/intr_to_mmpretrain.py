@@ -11,7 +11,8 @@ ending names (.pth or .safetensors). ``load_from``, ``tools/test.py`` and
 """
 import argparse
 
-from intr_mm.checkpoints import (OFFICIAL_INTR, check_complete,
+from intr_mm.checkpoints import (OFFICIAL_INTR, add_conversion_args,
+                                 check_complete, check_destination,
                                  convert_foreign, describe, find_weights,
                                  identify, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
@@ -23,13 +24,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert an official INTR checkpoint',
         parents=[TOOL_FLAGS])
-    parser.add_argument('src', help='official checkpoint, path or URL')
-    parser.add_argument('dst', help='checkpoint to write')
+    add_conversion_args(parser, 'official checkpoint, path or URL',
+                        'checkpoint to write')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
         weights = find_weights(checkpoint)

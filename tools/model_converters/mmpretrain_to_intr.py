@@ -9,8 +9,10 @@ holds the weights under ``model``, or safetensors where its ending says so.
 """
 import argparse
 
-from intr_mm.checkpoints import (TO_OFFICIAL, check_complete, describe,
-                                 find_weights, is_our_name, read_checkpoint,
+from intr_mm.checkpoints import (TO_OFFICIAL, add_conversion_args,
+                                 check_complete, check_destination,
+                                 class_names, describe, find_weights,
+                                 is_our_name, read_checkpoint,
                                  refuse_in_one_sentence, rename, save_weights)
 from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
@@ -19,8 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert a checkpoint to that of the official INTR code',
         parents=[TOOL_FLAGS])
-    parser.add_argument('src', help='checkpoint of this package')
-    parser.add_argument('dst', help='official checkpoint to write')
+    add_conversion_args(parser, 'checkpoint of this package',
+                        'official checkpoint to write')
     return parser.parse_args()
 
 
@@ -42,7 +44,7 @@ def check_exportable(checkpoint: dict, weights: dict) -> None:
             raise ValueError(f"it holds '{name}', for which the official "
                              'code, INTR on a ResNet, has no place')
     check_complete(weights)
-    classes = checkpoint.get('meta', {}).get('dataset_meta', {}).get('classes')
+    classes = class_names(checkpoint)
     queries = len(weights['head.query_embed.weight'])
     if classes is not None and len(classes) != queries:
         raise ValueError(f'it has {queries} queries for {len(classes)} '
@@ -51,6 +53,7 @@ def check_exportable(checkpoint: dict, weights: dict) -> None:
 
 def main() -> None:
     args = parse_args()
+    check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
         weights = find_weights(checkpoint)
