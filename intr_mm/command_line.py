@@ -167,6 +167,20 @@ def cut_schedule(cfg: Config) -> None:
                 logger='current')
 
 
+def add_checkpoint_check(cfg: Config) -> None:
+    """Let a config without it refuse checkpoints that do not fit.
+
+    Args:
+        cfg: Full config, whose ``default_hooks`` get ``checkpoint_check``.
+    """
+    hooks = [*cfg.get('custom_hooks', [])]
+    hooks += (cfg.get('default_hooks') or {}).values()
+    if 'CheckpointCheckHook' not in [(hook or {}).get('type')
+                                     for hook in hooks]:
+        cfg.setdefault('default_hooks', ConfigDict()).setdefault(
+            'checkpoint_check', dict(type='mmpretrain.CheckpointCheckHook'))
+
+
 def check_data_folders(cfg: Config, *fields: str) -> None:
     """Check that the data folders of a config hold what training or a test
     needs, and print a table of what was found.

@@ -11,9 +11,10 @@ from mmengine.config import Config
 from mmengine.utils import digit_version
 
 from intr_mm import command_line
-from intr_mm.command_line import (check_data_folders, check_display,
-                                  cut_schedule, cut_topk, fill_num_classes,
-                                  move_data_root, setup_cpu_distributed)
+from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
+                                  check_display, cut_schedule, cut_topk,
+                                  fill_num_classes, move_data_root,
+                                  setup_cpu_distributed)
 from .tiny import CONFIG, ROOT
 
 SCHEDULED = [
@@ -28,6 +29,20 @@ on_linux_without_gpu = pytest.mark.skipif(
 
 def dataset(root, **kwargs):
     return dict(type='CustomDataset', data_root=root, **kwargs)
+
+
+@pytest.mark.parametrize('hooks, added', [
+    (dict(), True),
+    (dict(default_hooks=dict(timer=dict(type='IterTimerHook'))), True),
+    (dict(custom_hooks=[dict(type='CheckpointCheckHook')]), False),
+    (dict(default_hooks=dict(check=dict(type='CheckpointCheckHook'))), False),
+    (dict(default_hooks=dict(checkpoint_check=None)), False),
+])
+def test_configs_of_others_get_the_check_of_checkpoints(hooks, added):
+    cfg = Config(hooks)
+    add_checkpoint_check(cfg)
+    hook = cfg.get('default_hooks', {}).get('checkpoint_check')
+    assert (hook is not None) == added
 
 
 def test_data_root_reaches_wrapped_datasets_that_had_the_old_one():

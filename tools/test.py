@@ -12,10 +12,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (advise_threads, check_data_folders,
-                                  check_display, cut_topk, fill_num_classes,
-                                  merge_options, setup_cpu_distributed,
-                                  use_huge_pages)
+from intr_mm.command_line import (add_checkpoint_check, advise_threads,
+                                  check_data_folders, check_display, cut_topk,
+                                  fill_num_classes, merge_options,
+                                  setup_cpu_distributed, use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
@@ -189,6 +189,7 @@ def main() -> None:
     cfg = read_config(args.config, *NEEDS)
     merge_args(cfg, args)
     check_config(cfg, *NEEDS)
+    add_checkpoint_check(cfg)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cut_topk(cfg, args.cfg_options)

@@ -14,10 +14,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from mmengine.runner import CheckpointLoader
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
-from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
@@ -32,6 +30,7 @@ from intr_mm.visualization import draw_explanation
 from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
+from .pretrained import build_model, load_weights_into
 
 Classes = str | int | Sequence[str | int]
 # on pixels, 1 GB
@@ -49,8 +48,9 @@ class INTRInferencer(ImageClassificationInferencer):
         model: A name from :meth:`list_models`, a config, the path of one, or
             what ``mmpretrain.get_model`` built: ``INTRClassifier``, or
             ``ImageClassifier`` with an ``INTRHead``.
-        pretrained: Path or URL of the checkpoint, True for that of the model's
-            name. Defaults to True.
+        pretrained: Path or URL of the checkpoint, which has to fit in every
+            weight. True, the default, is that of the model's name or config,
+            False draws weights at random.
         device: Where to run. None leaves the model where it is.
         classes: Names of the classes. None takes those of the checkpoint.
         temperature: Divides the logits, and so recalibrates the scores (`On
@@ -109,15 +109,21 @@ class INTRInferencer(ImageClassificationInferencer):
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.
         self._lock = RLock()
+        placing = {
+            name: kwargs.pop(name)
+            for name in ('device_map', 'offload_folder') if name in kwargs
+        }
         if not isinstance(model, BaseModel):
-            kwargs = _with_num_classes(model, pretrained, kwargs)
+            model = build_model(model, pretrained, kwargs)
         elif not hasattr(model, '_config'):
             raise ValueError(
                 f'{type(model).__name__} does not know its config, hence not '
                 'how images are prepared: build it by mmpretrain.get_model, '
                 'or pass the config.')
+        elif not isinstance(pretrained, (bool, type(None))):
+            load_weights_into(model, pretrained)
         super().__init__(
-            model, pretrained, device=device, classes=classes, **kwargs)
+            model, False, device=device, classes=classes, **placing)
         head = getattr(self.model, 'head', None)
         if not isinstance(head, BaseExplainingHead):
             raise TypeError(
@@ -125,6 +131,8 @@ class INTRInferencer(ImageClassificationInferencer):
                 f'{type(self.model).__name__} has none: take one of '
                 "INTRInferencer.list_models(), or mmpretrain's "
                 'ImageClassificationInferencer.')
+        if classes is None and len(self.classes or ()) != head.num_classes:
+            self.classes = None  # those of the data set, not of this model
         self.class_names = ClassNames(self.classes, head.num_classes)
         self._regions: dict[tuple[int, int], tuple[slice, slice]] = {}
 
@@ -505,27 +513,6 @@ def _path_of(image) -> str | None:
     if isinstance(image, dict):
         return image.get('img_path')
     return image if isinstance(image, str) else None
-
-
-def _with_num_classes(model: ModelType, pretrained: bool | str,
-                      kwargs: dict) -> dict:
-    """Classes of the checkpoint, where the config leaves them to the data."""
-    if isinstance(model, Config):
-        cfg = model
-    elif str(model).endswith('.py'):
-        cfg = Config.fromfile(model)
-    else:
-        cfg = ModelHub.get(model).config
-    head = cfg.model.get('head') or {}
-    if head.get('num_classes',
-                0) is not None or not isinstance(pretrained, str):
-        return kwargs
-    meta = CheckpointLoader.load_checkpoint(pretrained, 'cpu').get('meta', {})
-    names = meta.get('dataset_meta', {}).get('classes')
-    if names is None:
-        return kwargs
-    head = dict(kwargs.get('head', {}), num_classes=len(names))
-    return dict(kwargs, head=head)
 
 
 def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:

@@ -126,7 +126,13 @@ class EvidenceReader(EvidenceHead):
                 for name in [n for n in state_dict if n.startswith(old)]:
                     state_dict[new + name[len(old):]] = state_dict.pop(name)
         parts = ('head.auxiliary', *(f'{part}.' for part in model.frozen))
-        for name, value in model.state_dict().items():
+        own = model.state_dict()
+        for name in state_dict:
+            if name.startswith(parts) and name not in own:
+                raise ValueError(
+                    f"The checkpoint has '{name}', for which the model has no "
+                    'place: use the config it was trained with.')
+        for name, value in own.items():
             if name.startswith(parts) and (name not in state_dict
                                            or state_dict[name].shape
                                            != value.shape):

@@ -60,6 +60,10 @@ def test_explains_a_stock_classifier(train, tmp_path):
     assert weights['head.input_proj.weight'].shape == (256, 32, 1, 1)
 
 
-def test_refuses_weights_of_another_model(train):
-    with pytest.raises(SystemExit, match='head.auxiliary.*shape'):
-        train(tiny_model(head__num_classes=4))
+@pytest.mark.parametrize('change, problem', [
+    (dict(head__num_classes=4), 'head.auxiliary.*shape'),
+    (dict(head__num_layers=2), 'head.auxiliary.decoder.layers.1.*no place'),
+])
+def test_refuses_weights_of_another_model(train, change, problem):
+    with pytest.raises(SystemExit, match=problem):
+        train(tiny_model(**change))

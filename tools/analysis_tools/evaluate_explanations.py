@@ -15,8 +15,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
+                                  fill_num_classes, merge_options,
+                                  setup_cpu_distributed)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.evaluation import Verdict, verdict
@@ -91,6 +92,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.experiment_name = 'evaluate_explanations'
     merge_options(cfg, args.cfg_options)
     check_config(cfg, *NEEDS)
+    add_checkpoint_check(cfg)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cfg.model.test_cfg = dict(attention=dict(classes=('gt', 'top5')))

@@ -19,8 +19,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import store_temperature
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  merge_options, setup_cpu_distributed)
+from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
+                                  fill_num_classes, merge_options,
+                                  setup_cpu_distributed)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.evaluation import calibration, fit_temperature
@@ -59,6 +60,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     merge_options(cfg, args.cfg_options)
     check_config(cfg, 'model')
+    add_checkpoint_check(cfg)
     # Scores are all that is wanted.
     cfg.default_hooks.pop('visualization', None)
     cfg.model.pop('test_cfg', None)
