@@ -66,7 +66,7 @@ setup-legacy: $(LEGACY_VENV)/.done
 
 # $(1) config, $(2) work folder: train, test on other scenes, repaint parts.
 define run_demo
-	$(BIN)/python tools/train.py configs/$(1).py --amp --work-dir $(2)
+	$(BIN)/python tools/train.py configs/$(1).py --amp --overwrite --work-dir $(2)
 	$(BIN)/python tools/test.py configs/$(1).py $$(cat $(2)/last_checkpoint) \
 	--work-dir $(2)/test --out $(2)/test.json --out-item metrics
 	$(BIN)/python tools/test.py configs/$(1)_counterfactual.py \

@@ -9,11 +9,12 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from intr_mm.command_line import (advise_threads, check_data_folders,
-                                  cut_schedule, cut_topk, fill_num_classes,
-                                  keep_freed_memory, merge_options,
-                                  setup_cpu_distributed, use_amp,
-                                  use_huge_pages)
+from intr_mm.checkpoints import choose_start, claim_work_dir
+from intr_mm.command_line import (add_checkpoint_check, advise_threads,
+                                  check_data_folders, cut_schedule, cut_topk,
+                                  fill_num_classes, keep_freed_memory,
+                                  merge_options, setup_cpu_distributed,
+                                  use_amp, use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.engine.hooks.checks import check_batches
@@ -37,6 +38,10 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from this checkpoint, or, if none is given, from the '
         'latest one in the work directory')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='start anew in a work directory that holds checkpoints')
     parser.add_argument(
         '--amp',
         action='store_true',
@@ -137,8 +142,16 @@ def main() -> None:
     advise_threads()
     keep_freed_memory()
     cfg = read_config(args.config, *NEEDS)
+    load_from = cfg.get('load_from')
     merge_args(cfg, args)
     check_config(cfg, *NEEDS)
+    with claim_work_dir(cfg.work_dir):
+        choose_start(cfg, load_from, args.overwrite)
+        train(cfg, args)
+
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    add_checkpoint_check(cfg)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
     cut_topk(cfg, args.cfg_options)

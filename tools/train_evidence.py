@@ -13,10 +13,11 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  keep_freed_memory, merge_options,
-                                  setup_cpu_distributed, use_amp,
-                                  use_huge_pages)
+from intr_mm.checkpoints import choose_start, claim_work_dir
+from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
+                                  fill_num_classes, keep_freed_memory,
+                                  merge_options, setup_cpu_distributed,
+                                  use_amp, use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
 from intr_mm.flags import OptionsAction, number, output_folder
@@ -35,6 +36,14 @@ def parse_args() -> argparse.Namespace:
         type=output_folder,
         help='folder of logs, checkpoints and the config of the new model '
         '(default: work_dirs/CONFIG_evidence)')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='resume from the latest checkpoint in the work directory')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='start anew in a work directory that holds checkpoints')
     parser.add_argument(
         '--max-epochs', type=number(1), default=5, help='(default: 5)')
     parser.add_argument(
@@ -103,7 +112,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, 'model', 'train_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
     cfg.model = evidence_model(cfg.model, args.temperature)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = None if args.resume else args.checkpoint
+    cfg.resume = args.resume
     cfg.launcher = 'none'
     stem = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or f'./work_dirs/{stem}_evidence'
@@ -136,12 +146,15 @@ def main() -> None:
     keep_freed_memory()
     cfg = load_config(args)
     check_config(cfg)
+    add_checkpoint_check(cfg)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
     setup_cpu_distributed(cfg)
-    Runner.from_cfg(cfg).train()
+    with claim_work_dir(cfg.work_dir):
+        choose_start(cfg, args.checkpoint, args.overwrite)
+        Runner.from_cfg(cfg).train()
     name = osp.basename(args.config)
     print(f'Test and explain it with {osp.join(cfg.work_dir, name)}.')
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, resumes=True)

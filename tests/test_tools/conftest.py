@@ -1,9 +1,12 @@
 """Runs of the tools in processes of their own."""
+import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import torch
 
 from ..tiny import CONFIG, ROOT, data_options
 
@@ -57,3 +60,26 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(('', 0))
         return str(sock.getsockname()[1])
+
+
+def losses(work_dir):
+    """Losses by iteration, a later run in the folder overrides."""
+    losses = {}
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            entry = json.loads(line)
+            if 'loss' in entry:
+                losses[entry['iter']] = entry['loss']
+    return losses
+
+
+def weights(path):
+    return torch.load(
+        path, map_location='cpu', weights_only=False)['state_dict']
+
+
+def assert_same_weights(path, other):
+    path, other = weights(path), weights(other)
+    assert path.keys() == other.keys()
+    for name, weight in path.items():
+        assert torch.equal(weight, other[name]), name

@@ -9,9 +9,9 @@ from mmpretrain.registry import HOOKS
 class KillHook(Hook):
     """Kill the process before a certain iteration, as a power cut would."""
 
-    def __init__(self, iteration: int) -> None:
-        self.iteration = iteration
+    def __init__(self, iteration: int, rank: int = 0) -> None:
+        self.iteration, self.rank = iteration, rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if runner.iter == self.iteration:
+        if (runner.iter, runner.rank) == (self.iteration, self.rank):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -7,32 +7,10 @@ import pytest
 import torch
 
 from ..tiny import CONFIG, DEMO
-from .conftest import dist_tool, finish, free_port, run, start, tool
+from .conftest import (assert_same_weights, dist_tool, finish, free_port,
+                       losses, run, start, tool)
 
 pytestmark = pytest.mark.slow
-
-
-def losses(work_dir):
-    """Losses by iteration, a later run in the folder overrides."""
-    losses = {}
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            if 'loss' in entry:
-                losses[entry['iter']] = entry['loss']
-    return losses
-
-
-def weights(path):
-    return torch.load(
-        path, map_location='cpu', weights_only=False)['state_dict']
-
-
-def assert_same_weights(path, other):
-    path, other = weights(path), weights(other)
-    assert path.keys() == other.keys()
-    for name, weight in path.items():
-        assert torch.equal(weight, other[name]), name
 
 
 @pytest.fixture(scope='module')
