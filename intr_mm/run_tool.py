@@ -46,6 +46,9 @@ REMEDIES = {
     errno.ENAMETOOLONG: 'is too long a name: choose a shorter one',
 }
 MAX_LENGTH = 500
+# What torch says where another process of a distributed run is gone.
+DEAD_PEER = re.compile('(closed|reset) by peer|Broken pipe|remote process '
+                       'exited|gloo.*Timed out', re.I)
 # What torch makes of an error in a worker process of a dataloader.
 IN_WORKER = re.compile(
     r'Caught (\w+) in .*\nOriginal Traceback [\s\S]*\n  File ".*", line '
@@ -69,9 +72,10 @@ def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
             main()
     except (KeyboardInterrupt, Stopped) as stop:
         signum = getattr(stop, 'signum', signal.SIGINT)
-        print(
-            f'\n{tool}: stopped by {signum.name}{_way_on(resumes)}.',
-            file=sys.stderr)
+        if 'TORCHELASTIC_RUN_ID' not in os.environ:  # tools/launch.py says it
+            print(
+                f'\n{tool}: stopped by {signum.name}{_way_on(resumes)}.',
+                file=sys.stderr)
         raise SystemExit(128 + signum) from stop
     except SystemExit as end:
         if isinstance(end.code, str):
@@ -153,6 +157,9 @@ def describe_error(error: BaseException) -> str | None:
         return (
             f'{_one_line(text) or "There is not enough memory"}: lower the '
             'batch size or the size of the images.')
+    if isinstance(error, RuntimeError) and DEAD_PEER.search(text):
+        return ('another process of this run ended, which says why, or whose '
+                f'end the launcher tells ({_one_line(text)}).')
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     package = frames[-1].f_globals.get('__name__', '').split('.')[0]
     said = bool(text) and _ends_in_raise(error.__traceback__)

@@ -33,9 +33,10 @@ s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")}
 fi
 PORT=${PORT:-29500}
 
-# `python -m torch.distributed.run` is torchrun of the chosen python
+# torchrun of the chosen python
 PYTHONPATH="$TOOLS/..":$PYTHONPATH \
-"$PYTHON" -m torch.distributed.run \
+LAUNCH_COMMAND=$(printf '%q ' "$0" "$@") \
+"$PYTHON" "$TOOLS/launch.py" \
     --nnodes="$NNODES" \
     --node_rank="$NODE_RANK" \
     --master_addr="$MASTER_ADDR" \
