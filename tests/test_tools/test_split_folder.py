@@ -1,6 +1,7 @@
 import csv
 import os
 import shutil
+from glob import glob
 
 import cv2
 import numpy as np
@@ -80,12 +81,11 @@ def split(run_tool, capsys):
 def test_commands_of_the_tutorial(photos, run_tool, capsys):
     """From a folder to a report; the tool prints the commands that follow."""
     photos.rename('photos')
-    first, *others = commands(DOCS / 'tutorials/own_photos.md')[:4]
+    first, *others = commands(DOCS / 'tutorials/own_photos.md')[:5]
     run_tool(TOOL, 'photos', '--cfg-options',
              *(f'{key}={value}' for key, value in SMALL.items()))
     assert TOOL in first
-    printed = capsys.readouterr().out.replace('\\\n', ' ')
-    printed = [' '.join(line.split()) for line in printed.splitlines()]
+    printed = capsys.readouterr().out.splitlines()
     cfg = Config.fromfile('data/photos_split/photos.py')
     assert cfg.model.head.num_classes == 3
     assert cfg.model.backbone.depth == 18
@@ -102,6 +102,7 @@ def test_commands_of_the_tutorial(photos, run_tool, capsys):
         if 'test.py' in name:
             assert 'accuracy/top1' in capsys.readouterr().out
     assert os.path.getsize('work_dirs/photos/report.html') > 1e4
+    assert len(glob('work_dirs/photos/figures/*.pdf')) == 4
 
 
 def test_folder(photos, split):

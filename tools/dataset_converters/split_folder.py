@@ -334,19 +334,20 @@ def print_commands(config: Path) -> None:
     cfg = Config.fromfile(config)
     tools = osp.relpath(ROOT / 'tools')
     last = f'epoch_{cfg.train_cfg.max_epochs}.pth'
-    file, checkpoint, table, page = (
+    work_dir = Path('work_dirs', config.stem)
+    file, checkpoint, table, page, figures = (
         shlex.quote(str(path))
-        for path in (config, Path('work_dirs', config.stem, last),
-                     Path('work_dirs', config.stem, 'predictions.csv'),
-                     Path('work_dirs', config.stem, 'report.html')))
+        for path in (config, work_dir / last, work_dir / 'predictions.csv',
+                     work_dir / 'report.html', work_dir / 'figures'))
+    explain = f'python {tools}/visualization/explain.py {file} {checkpoint}'
     print(f"""
 Wrote {file}, its lists, and photos.csv, in which splits and labels can be
 corrected. Go on with:
 
 python {tools}/train.py {file}
 python {tools}/test.py {file} {checkpoint} --out {table}
-python {tools}/visualization/explain.py {file} {checkpoint} \\
-    --classes top2 --report {page}
+{explain} --classes top2 --report {page}
+{explain} --num 4 --format pdf --width-mm 170 --out {figures}
 python {tools}/serve.py {file} {checkpoint}""")
 
 
