@@ -47,8 +47,9 @@ REMEDIES = {
 }
 MAX_LENGTH = 500
 # What torch says where another process of a distributed run is gone.
-DEAD_PEER = re.compile('(closed|reset) by peer|Broken pipe|remote process '
-                       'exited|gloo.*Timed out', re.I)
+DEAD_PEER = re.compile(
+    '(closed|reset) by peer|Broken pipe|remote process '
+    'exited|gloo.*Timed out', re.I)
 # What torch makes of an error in a worker process of a dataloader.
 IN_WORKER = re.compile(
     r'Caught (\w+) in .*\nOriginal Traceback [\s\S]*\n  File ".*", line '
