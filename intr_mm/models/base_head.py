@@ -199,7 +199,8 @@ class BaseExplainingHead(ClsHead):
         """Maps (B, 1, 1, H, W) of a head that looks evenly at all cells which
         are not padding."""
         memory, mask = decoded.memory, decoded.padding_mask
-        even = memory.new_ones((len(memory), *memory.shape[-2:])).float()
+        even = memory.new_ones((memory.size(0), *memory.shape[-2:]),
+                               dtype=torch.float32)
         if mask is not None:
             even = even.masked_fill(mask, 0)
         return (even / even.sum((1, 2), keepdim=True))[:, None, None]
@@ -388,7 +389,8 @@ class BaseExplainingHead(ClsHead):
         # (B, C * k, heads, H, W) -> (B, C, k, heads, H, W)
         maps = self.maps(decoded, None, layer)
         maps = maps.unflatten(1, (-1, self.queries_per_class))
-        return torch.stack([of[chosen] for of, chosen in zip(maps, index)])
+        images = torch.arange(index.size(0), device=index.device)[:, None]
+        return maps[images, index]
 
 
 def _as_list(layer: int | Sequence[int]) -> Sequence[int]:

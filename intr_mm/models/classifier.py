@@ -11,11 +11,11 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.checkpoints import adapt_foreign
-from .base_head import BaseExplainingHead
+from .base_head import BaseExplainingHead, Decoded
 from .encoder import INTREncoder
 from .evidence_head import EvidenceHead
 from .feature_cache import FeatureCache
-from .utils import image_shapes, mask_outside
+from .utils import image_shapes, is_exporting, mask_outside
 
 # One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
 # optimum on a CPU with 16 MiB of last-level cache for each core.
@@ -288,6 +288,9 @@ class INTRClassifier(ImageClassifier):
             layer how much of a token comes from each cell, see
             :class:`INTREncoder`.
         """
+        # Lists of sizes would fix them in what is exported.
+        if data_samples is None and is_exporting():
+            return self.encode(self.feature_maps(inputs), None, mixing)
         shapes = image_shapes(data_samples)
         padded = tuple(inputs.shape[-2:])
         seen = [padded] * len(inputs)
@@ -296,9 +299,7 @@ class INTRClassifier(ImageClassifier):
         # Gradients of the images need the backbone itself.
         cache = None if inputs.requires_grad else self.feature_cache
         if len(set(seen)) == 1 and cache is None:
-            feats = self._run_backbone(inputs)  # last: (B, C_in, h, w)
-            if self.with_neck and not isinstance(self.neck, INTREncoder):
-                feats = self.neck(feats)
+            feats = self.feature_maps(inputs)  # last: (B, C_in, h, w)
             last = feats if isinstance(feats, Tensor) else feats[-1]
             grids = [tuple(last.shape[-2:])] * len(inputs)
         else:
@@ -314,10 +315,43 @@ class INTRClassifier(ImageClassifier):
             grids = [tuple(of_image.shape[-2:]) for of_image in maps]
             last = _pad(maps)
             feats = (last, )
-        mask = None if shapes is None else _mask(shapes, seen, grids, last)
+        mask = None if shapes is None else padding_of(shapes, seen, grids,
+                                                      last)
         for sample, *traced in zip(data_samples or (), seen, grids):
             if sample is not None:
                 sample.set_metainfo(dict(traced=traced))
+        return self.encode(feats, mask, mixing)
+
+    def decode(self,
+               inputs: Tensor,
+               data_samples: list[DataSample] | None,
+               layers: Sequence[int] = (),
+               maps: bool = False) -> Decoded:
+        """What the head finds out about a batch.
+
+        Args:
+            inputs: Normalised and padded images, (B, 3, H, W).
+            data_samples: See :meth:`extract`.
+            layers: Decoder layers whose maps can be asked for afterwards.
+            maps: Whether they will be: heads that give evidence need more.
+        """
+        feats, mask, shares = self.extract(inputs, data_samples, mixing=maps)
+        decoded = self.head.decode(self.head.pre_logits(feats), mask, layers)
+        decoded.mixing = shares
+        return decoded
+
+    def feature_maps(self, inputs: Tensor):
+        """Features of images (B, 3, H, W) before the :class:`INTREncoder`."""
+        feats = self._run_backbone(inputs)
+        if self.with_neck and not isinstance(self.neck, INTREncoder):
+            feats = self.neck(feats)
+        return feats
+
+    def encode(
+        self, feats, mask: Tensor | None, mixing: bool
+    ) -> tuple[tuple[Tensor, ...], Tensor | None, Sequence[Tensor]]:
+        """What the head takes, see :meth:`extract`, of :meth:`feature_maps`
+        and the padding mask (B, h, w) on their grid."""
         shares = ()
         if isinstance(self.neck, INTREncoder):
             if mixing and getattr(self.head, 'gives_evidence', False):
@@ -384,7 +418,7 @@ class INTRClassifier(ImageClassifier):
         # from one operation to the next. Batch normalisation may be in
         # training without gradients.
         if (self.backbone.training or inputs.device.type != 'cpu'
-                or torch.is_grad_enabled()):
+                or torch.is_grad_enabled() or is_exporting()):
             return self.backbone(inputs)
         images = max(1, _PIXELS_IN_CACHE // inputs[0, 0].numel())
         parts = [self.backbone(part) for part in inputs.split(images)]
@@ -406,10 +440,10 @@ def _pad(maps: list[Tensor]) -> Tensor:
     ])
 
 
-def _mask(shapes: list[tuple[int, int]], seen: list[tuple[int, int]],
-          grids: list[tuple[int, int]], feat: Tensor) -> Tensor | None:
-    """Which cells of a feature map are padding, (B, H, W), where image and
-    grid of each are padded further."""
+def padding_of(shapes: list[tuple[int, int]], seen: list[tuple[int, int]],
+               grids: list[tuple[int, int]], feat: Tensor) -> Tensor | None:
+    """Which cells of a feature map (B, C, H, W) are padding, (B, H, W), where
+    image and grid of each are padded further; None if none are."""
     if len(set(seen)) == 1:
         return mask_outside(shapes, seen[0], feat)
     mask = torch.ones(

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from intr_mm.structures import trace_cells
 from .base_head import BaseExplainingHead, Decoded
-from .classifier import INTRClassifier
 from .utils import cut_padding, make_padding_mask
 
 
@@ -89,24 +88,22 @@ def explain_batch(
             'config head=dict(type="INTRHead").')
     images, samples = prepare_images(model, inputs, data_samples)
     # Traced modules are called one by one, which a compiled backbone is not.
-    tracing = nullcontext() if classes is None else trace_cells(model)
-    with tracing as cells:
-        mixing = ()
-        if isinstance(model, INTRClassifier):
-            feats, mask, mixing = model.extract(
-                images, samples, mixing=classes is not None)
+    # An exported one knows its cells.
+    known = classes is None or hasattr(model, 'of_sample')
+    with nullcontext(model) if known else trace_cells(model) as cells:
+        if hasattr(model, 'decode'):  # INTRClassifier and ExportedClassifier
+            decoded = model.decode(
+                images, samples, layers, maps=classes is not None)
         else:
-            feats = model.extract_feat(images)
-    grid = head.pre_logits(feats)  # (B, D, H, W)
-    if not isinstance(model, INTRClassifier):
-        mask = make_padding_mask(samples, grid)
-    decoded = head.decode(grid, mask, layers)
-    decoded.mixing = mixing
+            grid = head.pre_logits(model.extract_feat(images))
+            decoded = head.decode(grid, make_padding_mask(samples, grid),
+                                  layers)
     if classes is None:
         return head.predict_decoded(decoded, samples), decoded
     request = dict(classes=classes, layer=layers, even=True)
     samples = head.predict_decoded(decoded, samples, dict(attention=request))
-    valid = cut_padding(grid, mask)  # of each image (D, h, w)
+    # of each image (D, h, w)
+    valid = cut_padding(decoded.memory, decoded.padding_mask)
     for sample, of_image in zip(samples, valid):
         sample.set_metainfo(dict(geometry=cells.of_sample(sample)))
         if memory:

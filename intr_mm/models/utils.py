@@ -84,6 +84,12 @@ def without_autocast(x: Tensor):
     return torch.autocast(x.device.type, enabled=False)
 
 
+def is_exporting() -> bool:
+    """Whether a graph of any batch and size is being recorded, which Python
+    must not take sizes or values from. PyTorch 2.1 cannot tell."""
+    return getattr(torch.compiler, 'is_compiling', bool)()
+
+
 def make_padding_mask(data_samples: list[DataSample] | None,
                       feat: Tensor) -> Tensor | None:
     """Padding mask of a batch on the grid of a feature map.
@@ -187,6 +193,8 @@ def class_index(classes: Tensor | Sequence[int] | None, num_classes: int,
         raise ValueError(
             'classes must hold K indices or (B, K) of them, but has shape '
             f'{tuple(classes.shape)} for a batch of {memory.size(0)}.')
+    if is_exporting():  # which fixes no values; gathering refuses them later
+        return index
     bad = index[(index < 0) | (index >= num_classes)]
     if bad.numel():
         raise IndexError(f'Class {bad[0].item()} is out of range for '
