@@ -26,7 +26,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 DEMO := work_dirs/intr_demo
 EVIDENCE := $(DEMO)_evidence
 LOCK := requirements/lock-default.txt
-SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt)
+SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt deploy.txt)
 CODE := intr_mm benchmarks configs docs tools tests setup.py
 
 .PHONY: help setup setup-legacy demo test test-legacy docs lint format clean
@@ -55,7 +55,7 @@ define create_venv
 endef
 
 $(VENV)/.done: $(LOCK) requirements/onedl.txt $(SETUP_FILES)
-	$(call create_venv,$(VENV),$(PYTHON),13,PYTHON,$<,-r requirements/onedl.txt)
+	$(call create_venv,$(VENV),$(PYTHON),13,PYTHON,$<,-r requirements/onedl.txt -r requirements/deploy.txt)
 
 $(LEGACY_VENV)/.done: requirements/lock-legacy.txt $(SETUP_FILES)
 	$(call create_venv,$(LEGACY_VENV),$(LEGACY_PYTHON),12,LEGACY_PYTHON,$<,mmcv-lite mmengine mmpretrain mmdet)

@@ -62,6 +62,7 @@ if __name__ == '__main__':
         link_mim_files()
     mminstall = parse_requirements('mminstall.txt')
     onedl = parse_requirements('onedl.txt')
+    deploy = parse_requirements('deploy.txt')
     tests = parse_requirements('tests.txt')
     setup(
         name='intr_mm',
@@ -92,6 +93,7 @@ if __name__ == '__main__':
         extras_require={
             'mim': mminstall,
             'onedl': onedl,
+            'deploy': [*deploy, 'openvino'],
             'tests': tests,
         },
         cmdclass={'build_py': build_py_with_mim},

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
         description='Ask a model about your photos, on a local page',
         parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
         '--host',
         default='127.0.0.1',

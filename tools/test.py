@@ -18,6 +18,7 @@ from intr_mm.command_line import (add_checkpoint_check, advise_threads,
                                   setup_cpu_distributed, use_huge_pages)
 from intr_mm.config_check import check_config
 from intr_mm.config_reading import read_config
+from intr_mm.deploy import is_exported
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 from intr_mm.flags import (DATA_FILES, OptionsAction, number, output_file,
                            output_folder)
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Test (and eval) a model', parents=[TOOL_FLAGS])
     parser.add_argument('config', help='test config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
         '--work-dir',
         type=output_folder,
@@ -104,6 +105,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
+    if is_exported(args.checkpoint) and (args.fast or args.amp or args.tta):
+        parser.error('an exported file runs as it is, without --fast, --amp '
+                     'and --tta: give the checkpoint')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
     if args.out is not None:
@@ -193,6 +197,12 @@ def main() -> None:
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cut_topk(cfg, args.cfg_options)
+    if is_exported(args.checkpoint):
+        cfg.model = ConfigDict(
+            type='ExportedClassifier',
+            file=args.checkpoint,
+            test_cfg=cfg.model.get('test_cfg'))
+        cfg.load_from = None
     setup_cpu_distributed(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
@@ -204,7 +214,8 @@ def main() -> None:
         kwargs = dict(out_file_path=args.out)
         if args.out.endswith(('.csv', '.json')):
             dump = PredictionTables
-            kwargs['temperature'] = stored_temperature(args.checkpoint) or 1.
+            kwargs['temperature'] = stored_temperature(
+                args.checkpoint) or getattr(runner.model, 'temperature', 1.)
         metric = dump(**kwargs)
         metric.dataset_meta = runner.test_dataloader.dataset.metainfo
         runner.test_evaluator.metrics.append(metric)

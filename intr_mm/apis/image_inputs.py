@@ -202,6 +202,13 @@ def build_pipeline(cfg: Config,
     return loader, Compose(transforms)
 
 
+def describe_dataset(cfg: Config) -> dict:
+    """What :func:`build_pipeline` reads of a config, in plain data."""
+    dataset = next(leaf_datasets(cfg.test_dataloader.dataset))
+    pipeline = [dict(transform) for transform in dataset.get('pipeline', [])]
+    return dict(pipeline=pipeline, img_size=_drawn_size(dataset))
+
+
 def _drawn_size(dataset: dict) -> int | None:
     """``img_size`` of a data set's config, or the default of its class."""
     if 'img_size' in dataset:

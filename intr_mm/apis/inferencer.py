@@ -16,12 +16,14 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
+from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
 from intr_mm.datasets.image_file import UnreadableImageError
+from intr_mm.deploy import ExportedClassifier, is_exported
 from intr_mm.evaluation import apply_temperature
 from intr_mm.flags import check_file, check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
@@ -47,17 +49,21 @@ class INTRInferencer(ImageClassificationInferencer):
     Args:
         model: A name from :meth:`list_models`, a config, the path of one, or
             what ``mmpretrain.get_model`` built: ``INTRClassifier``, or
-            ``ImageClassifier`` with an ``INTRHead``.
+            ``ImageClassifier`` with an ``INTRHead``. Also the path of a file
+            of :func:`intr_mm.deploy.export_onnx`, or an
+            :class:`ExportedClassifier`.
         pretrained: Path or URL of the checkpoint, which has to fit in every
             weight. True, the default, is that of the model's name or config,
-            False draws weights at random.
+            False draws weights at random. With an exported file, the config
+            tells how images are prepared.
         device: Where to run. None leaves the model where it is.
         classes: Names of the classes. None takes those of the checkpoint.
         temperature: Divides the logits, and so recalibrates the scores (`On
             Calibration of Modern Neural Networks
             <https://arxiv.org/abs/1706.04599>`_, ICML 2017): above 1 they
             become less sure. None takes the one beside the checkpoint, as
-            ``tools/analysis_tools/fit_temperature.py`` puts it there, or 1.
+            ``tools/analysis_tools/fit_temperature.py`` puts it there, the one
+            that an exported file names, or 1.
         img_size: Pixels of the shorter edge to which images are resized before
             the pipeline. None does it only for data sets that draw images of
             one size, as RingSpecies.
@@ -103,7 +109,11 @@ class INTRInferencer(ImageClassificationInferencer):
                             f'{type(pretrained).__name__}.')
         if device is not None:
             _check_device(device)
-        if temperature is None and isinstance(pretrained, str):
+        if is_exported(model) or is_exported(pretrained):
+            model, pretrained = _load_exported(model, pretrained), True
+        if isinstance(model, ExportedClassifier):
+            temperature = temperature or model.temperature
+        elif temperature is None and isinstance(pretrained, str):
             temperature = stored_temperature(pretrained)
         self.temperature = temperature
         self._img_size = img_size
@@ -501,6 +511,25 @@ def _check_device(device: str | torch.device) -> None:
     except (RuntimeError, TypeError):
         raise ValueError(f"device={device!r} is none of PyTorch's: use 'cpu', "
                          "or such as 'cuda:0'.") from None
+
+
+def _load_exported(model: ModelType,
+                   pretrained: bool | str) -> ExportedClassifier:
+    """An exported file, with the config if one is given."""
+    if is_exported(model):
+        return ExportedClassifier(str(model))
+    exported = ExportedClassifier(str(pretrained))
+    exported._config = _config_of(model)
+    return exported
+
+
+def _config_of(model: ModelType) -> Config:
+    """The config that a model is given by."""
+    if isinstance(model, Config):
+        return model
+    if str(model).endswith('.py'):
+        return Config.fromfile(model)
+    return ModelHub.get(model).config
 
 
 def _check_count(name: str, value: int) -> None:

@@ -88,9 +88,8 @@ def explain_batch(
             'config head=dict(type="INTRHead").')
     images, samples = prepare_images(model, inputs, data_samples)
     # Traced modules are called one by one, which a compiled backbone is not.
-    # An exported one knows its cells.
-    known = classes is None or hasattr(model, 'of_sample')
-    with nullcontext(model) if known else trace_cells(model) as cells:
+    tracing = nullcontext() if classes is None else trace_cells(model)
+    with tracing as cells:
         if hasattr(model, 'decode'):  # INTRClassifier and ExportedClassifier
             decoded = model.decode(
                 images, samples, layers, maps=classes is not None)

@@ -39,7 +39,7 @@ SOME_UNREADABLE = 3
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, parents=[TOOL_FLAGS])
     parser.add_argument('config', help='config file path')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
         '--img',
         help='image, or folder whose images are drawn; without it, those of '

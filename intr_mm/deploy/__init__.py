@@ -1,0 +1,7 @@
+from .exportable_classifier import ExportableClassifier
+from .exported_classifier import ExportedClassifier, is_exported
+from .onnx_export import export_onnx
+
+__all__ = [
+    'ExportableClassifier', 'ExportedClassifier', 'export_onnx', 'is_exported'
+]

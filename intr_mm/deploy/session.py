@@ -1,0 +1,120 @@
+"""An ONNX file in one of the engines that run such."""
+import json
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ENGINES = ('onnxruntime', 'openvino')
+
+
+class Session:
+    """A file of :func:`export_onnx`, ready to run on the CPU, in float32.
+
+    Args:
+        file: Path, or the content.
+        engine: ``'onnxruntime'`` or ``'openvino'``. None takes the first that
+            is installed.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the engine is not installed.
+        ValueError: If there is no such engine, or the file is none of
+            ``export_onnx``.
+    """
+
+    def __init__(self, file: str | bytes, engine: str | None = None) -> None:
+        installed = [name for name in ENGINES if find_spec(name) is not None]
+        if engine is not None and engine not in ENGINES:
+            raise ValueError(f'engine={engine!r} is not known: use one of '
+                             f'{", ".join(ENGINES)}.')
+        if not installed or engine not in (None, *installed):
+            raise ImportError(
+                f'An exported file runs in {engine or " or ".join(ENGINES)}, '
+                'which cannot be imported: run '
+                f'`pip install {engine or ENGINES[0]}`.')
+        self.engine = engine or installed[0]
+        self.name = 'the exported file'
+        if not isinstance(file, bytes):
+            self.name = str(file)
+            if not Path(file).is_file():
+                raise FileNotFoundError(
+                    f"Exported file '{file}' does not exist: check the path.")
+            file = Path(file).read_bytes()
+        start = getattr(self, f'_start_{self.engine}')
+        try:
+            texts, self.output_names = start(file)
+        except Exception as error:  # each engine has its own
+            reason = str(error).strip().split('\n')[0]
+            raise ValueError(
+                f"'{self.name}' cannot be run by {self.engine} ({reason}): "
+                'export it again with tools/deployment/export.py.') from error
+        if 'intr_mm' not in texts:
+            raise ValueError(
+                f"'{self.name}' does not say how images are prepared for it: "
+                'export the model with tools/deployment/export.py.')
+        self.metadata = {key: json.loads(texts[key]) for key in texts}
+
+    def __call__(self,
+                 images: Tensor,
+                 mask: Tensor | None = None,
+                 names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Run the file.
+
+        Args:
+            images: Shape (B, 3, H, W).
+            mask: Bool of shape (B, H, W), True where a pixel is padding.
+            names: Which outputs to give. None gives all.
+
+        Returns:
+            The outputs.
+        """
+        names = list(names or self.output_names)
+        if mask is None:
+            mask = torch.zeros(1, 1, 1, dtype=torch.bool)
+        feed = dict(
+            inputs=np.ascontiguousarray(images.cpu().float().numpy()),
+            padding_mask=mask.cpu().numpy())
+        return {
+            name: torch.from_numpy(np.array(value))
+            for name, value in zip(names, self._run(feed, names))
+        }
+
+    def _start_onnxruntime(self, content: bytes) -> tuple[dict, list[str]]:
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # it warns of the mask's default
+        session = onnxruntime.InferenceSession(
+            content, options, providers=['CPUExecutionProvider'])
+        # else it computes maps also where only logits are asked for
+        partial = onnxruntime.RunOptions()
+        partial.only_execute_path_to_fetches = True
+        self._run = lambda feed, names: session.run(names, feed, partial)
+        return (session.get_modelmeta().custom_metadata_map,
+                [output.name for output in session.get_outputs()])
+
+    def _start_openvino(self, content: bytes) -> tuple[dict, list[str]]:
+        import onnx
+        import openvino
+        proto = onnx.load_from_string(content)
+        # An input with a default is a constant to OpenVINO.
+        defaults = proto.graph.initializer
+        for default in [d for d in defaults if d.name == 'padding_mask']:
+            defaults.remove(default)
+        core = openvino.Core()
+        compiled = core.compile_model(
+            core.read_model(proto.SerializeToString()), 'CPU',
+            dict(
+                INFERENCE_PRECISION_HINT='f32',
+                INFERENCE_NUM_THREADS=torch.get_num_threads()))
+        self._run = lambda feed, names: [
+            compiled(feed)[name] for name in names
+        ]
+        return ({
+            entry.key: entry.value
+            for entry in proto.metadata_props
+        }, [output.name for output in proto.graph.output])

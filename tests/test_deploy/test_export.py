@@ -1,0 +1,268 @@
+"""One exported file computes what PyTorch does, for any batch and size."""
+import json
+import runpy
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from mmengine.utils import digit_version
+from torch import nn
+from torch.testing import assert_close
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.deploy import ExportedClassifier, export_onnx, onnx_export
+from intr_mm.deploy.session import ENGINES, Session
+from intr_mm.models import explain_batch
+from ..test_models.test_evidence_head import evidence_cfg
+from ..tiny import CONFIG, ROOT, save_model, tiny_batch, tiny_model
+
+can_export = digit_version(torch.__version__) >= digit_version('2.9') and all(
+    map(find_spec, ('onnx', 'onnxscript', 'onnxruntime')))
+needs_export = pytest.mark.skipif(
+    not can_export, reason='needs PyTorch 2.9 and the extra deploy')
+EVIDENCE = dict(head=dict(evidence_cfg(), _delete_=True))
+CLOSE = dict(rtol=0, atol=1e-4)
+NAMES = ['Robin', 'Blue_Jay', 'Wren']
+
+
+@pytest.fixture(scope='session')
+def intr(tmp_path_factory):
+    """A checkpoint, what the tool made of it, and the model."""
+    folder = tmp_path_factory.mktemp('intr')
+    checkpoint, path = folder / 'model.pth', folder / 'model.onnx'
+    model = tiny_model(std=5., pad_after_backbone=True)
+    save_model(model, checkpoint, NAMES)
+    tool = ROOT / 'tools' / 'deployment' / 'export.py'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'argv', [
+            str(tool), CONFIG,
+            str(checkpoint),
+            str(path), '--maps', 'all', '--temperature', '2', '--cfg-options',
+            'model.pad_after_backbone=True'
+        ])
+        runpy.run_path(str(tool), run_name='__main__')
+    return str(checkpoint), str(path), model
+
+
+@pytest.fixture(scope='session')
+def evidence(tmp_path_factory):
+    """A file with maps of two classes, and the model of it."""
+    path = str(tmp_path_factory.mktemp('evidence') / 'model.onnx')
+    model = tiny_model(**EVIDENCE)
+    export_onnx(model, path, maps=2)
+    return path, model
+
+
+def padded_batch(batch, height, width, padding):
+    """Images and samples; with padding, they are of several sizes."""
+    sizes = [(height, width)] * batch
+    if padding:
+        sizes[batch - 1] = (height - 37, width * 2 // 3)
+        sizes[batch // 2] = (height * 3 // 4, width)
+        sizes[0] = (height, width)
+    model = tiny_model()
+    data = model.data_preprocessor(tiny_batch(*sizes))
+    mask = torch.ones(batch, height, width, dtype=torch.bool)
+    for of_image, (h, w) in zip(mask, sizes):
+        of_image[:h, :w] = False
+    return data, mask if padding else None
+
+
+@needs_export
+@pytest.mark.parametrize('head', ['intr', 'evidence'])
+@pytest.mark.parametrize('engine', [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(not find_spec(name), reason='not installed'))
+    for name in ENGINES
+])
+@torch.no_grad()
+def test_any_batch_and_size(request, engine, head):
+    *_, path, model = request.getfixturevalue(head)
+    session = Session(path, engine)
+    # what the file says of padding: the official code's way
+    plain = tiny_model(**(EVIDENCE if head == 'evidence' else {}))
+    plain.load_state_dict(model.state_dict())
+    for case in ((1, 224, 224, False), (2, 448, 448, True),
+                 (7, 333, 517, True), (2, 333, 517, False),
+                 (7, 224, 224, True), (1, 448, 448, False), (1, 32, 40,
+                                                             False)):
+        data, mask = padded_batch(*case)
+        found = session(data['inputs'], mask)
+        assert_close(found['logits'], plain(**data), **CLOSE)
+        classes = found.get('classes')
+        if classes is not None:
+            best = found['logits'].topk(2).indices
+            assert torch.equal(classes, best)
+        asked = dict(classes=classes)
+        maps = plain.get_attention(**data, **asked)
+        assert_close(found['attention'], maps, **CLOSE)
+        if head == 'evidence':
+            assert_close(found['evidence'],
+                         plain.get_evidence(**data, **asked), **CLOSE)
+
+
+@needs_export
+def test_metadata(intr):
+    meta = Session(intr[1]).metadata
+    assert meta['classes'] == NAMES and meta['temperature'] == 2
+    assert meta['cells'] == dict(stride=16, offset=0)
+    assert meta['preprocessor']['mean'] == [127.5] * 3
+    assert meta['preprocessor']['to_rgb'] and meta['maps'] == 'all'
+    assert meta['pad_after_backbone']
+
+
+@needs_export
+def test_inferencer_is_that_of_the_checkpoint(intr):
+    checkpoint, path, _ = intr
+    rng = np.random.default_rng(0)
+    images = [
+        rng.integers(0, 256, (*size, 3), np.uint8)
+        for size in ((48, 48), (60, 90), (70, 50))
+    ]
+    results, explained = [], []
+    for inferencer in (INTRInferencer(CONFIG, checkpoint, temperature=2),
+                       INTRInferencer(path), INTRInferencer(CONFIG, path)):
+        inferencer.model.pad_after_backbone = True
+        results.append(
+            inferencer(images, batch_size=3, maps=['top2', 'Blue Jay']))
+        explained.append(
+            list(inferencer.explain(images, ['top3'], batch_size=3)))
+    for others, explanations in zip(results[1:], explained[1:]):
+        for one, other in zip(results[0], others):
+            assert one.keys() == other.keys()
+            assert one['attention_classes'] == other['attention_classes']
+            assert one['pred_class'] == other['pred_class']
+            assert one['geometry'] == other['geometry']
+            for key in ('pred_scores', 'attention', 'even_score'):
+                np.testing.assert_allclose(one[key], other[key], **CLOSE)
+        for one, other in zip(explained[0], explanations):
+            assert one.classes == other.classes
+            np.testing.assert_allclose(one.maps, other.maps, **CLOSE)
+            np.testing.assert_allclose(one.even_scores, other.even_scores,
+                                       **CLOSE)
+
+
+@needs_export
+@pytest.mark.parametrize('after', [True, False])
+@torch.no_grad()
+def test_batch_of_several_sizes(intr, after):
+    _, path, model = intr
+    plain = tiny_model(pad_after_backbone=after)
+    plain.load_state_dict(model.state_dict())
+    classifier = ExportedClassifier(path).eval()
+    classifier.metadata['pad_after_backbone'] = after
+    images = tiny_batch((64, 96), (50, 70), (50, 70), (33, 131))['inputs']
+    expected, _ = explain_batch(plain, images, classes=['top2'])
+    found, _ = explain_batch(classifier, images, classes=['top2'])
+    for one, other in zip(expected, found):
+        assert_close(one.pred_score, other.pred_score, **CLOSE)
+        assert_close(one.attention, other.attention, **CLOSE)
+
+
+@needs_export
+def test_tools_take_the_file(intr, images, run_tool, tmp_path):
+    checkpoint, path, _ = intr
+    metrics = {}
+    for file in (checkpoint, path):
+        out = tmp_path / 'metrics.json'
+        run_tool('test.py', CONFIG, file, '--work-dir', tmp_path / 'work',
+                 '--out', out, '--out-item', 'metrics', '--cfg-options',
+                 f'test_dataloader.dataset.data_root={images}')
+        metrics[file] = json.loads(out.read_text())
+    one, other = metrics.values()
+    assert one == other and 'accuracy/top1' in one
+    run_tool('visualization/explain.py', CONFIG, path, '--classes', 'top2',
+             '--report', tmp_path / 'report.html', '--cfg-options',
+             f'test_dataloader.dataset.data_root={images}')
+    assert 'Robin' in (tmp_path / 'report.html').read_text()
+
+
+@needs_export
+def test_refusals(evidence, tmp_path):
+    held, _ = evidence
+    images = tiny_batch((64, 64))['inputs']
+    classifier = ExportedClassifier(held).eval()
+    with pytest.raises(ValueError, match='of the best 2 .* --maps all'):
+        explain_batch(classifier, images, classes=['top3'])
+    with pytest.raises(IndexError, match='layer=1'):
+        explain_batch(classifier, images, classes=['pred'], layers=[1])
+    with pytest.raises(ValueError, match="mode='loss'"):
+        classifier(images[0][None], mode='loss')
+    with pytest.raises(FileNotFoundError, match='no.onnx'):
+        Session(str(tmp_path / 'no.onnx'))
+    (tmp_path / 'bad.onnx').write_bytes(b'no file')
+    with pytest.raises(ValueError, match='bad.onnx.* cannot be run'):
+        INTRInferencer(str(tmp_path / 'bad.onnx'))
+    with pytest.raises(ValueError, match='engine='):
+        Session(held, 'caffe')
+
+
+@needs_export
+@pytest.mark.parametrize('pipeline', [
+    [dict(type='os.system', command='touch harm')],
+    [dict(type='Resize', scale=3, x=[dict(type='builtins.print')])],
+])
+def test_runs_no_code_of_a_file(intr, pipeline, tmp_path):
+    import onnx
+    proto = onnx.load(intr[1])
+    for entry in proto.metadata_props:
+        if entry.key == 'dataset':
+            entry.value = json.dumps(dict(pipeline=pipeline, img_size=None))
+    onnx.save(proto, str(tmp_path / 'harm.onnx'))
+    with pytest.raises(ValueError, match='names the transform'):
+        INTRInferencer(str(tmp_path / 'harm.onnx'))
+
+
+@needs_export
+def test_a_file_that_differs_is_not_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(onnx_export, '_to_onnx', lambda *_: b'')
+    monkeypatch.setattr(onnx_export, 'Session', lambda *_: None)
+    monkeypatch.setattr(onnx_export, 'compare', lambda *_: float('nan'))
+    with pytest.raises(RuntimeError, match='not written'):
+        export_onnx(tiny_model(), str(tmp_path / 'model.onnx'))
+    assert not list(tmp_path.iterdir())
+
+
+@needs_export
+@pytest.mark.slow
+@torch.no_grad()
+def test_torch_export():
+
+    class WithMaps(nn.Module):
+
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, images):
+            return self.model(images), self.model.get_attention(
+                images, classes=[0, 2])
+
+    model = WithMaps(tiny_model(std=5.))
+    size = torch.export.Dim.DYNAMIC
+    program = torch.export.export(
+        model, (torch.rand(2, 3, 64, 96), ),
+        dynamic_shapes=({
+            0: size,
+            2: size,
+            3: size
+        }, ),
+        strict=False).module()
+    images = torch.rand(3, 3, 333, 517)
+    for found, expected in zip(program(images), model(images)):
+        assert_close(found, expected, **CLOSE)
+
+
+def test_refuses_old_pytorch(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.1.2')
+    with pytest.raises(RuntimeError, match='needs PyTorch 2.9 .* 2.1.2 is'):
+        onnx_export.check_requirements()
+
+
+@pytest.mark.parametrize('maps', ['gt', 0, 4])
+def test_refuses_maps(maps):
+    with pytest.raises(ValueError, match='maps='):
+        onnx_export.ExportableClassifier(tiny_model(), maps)
