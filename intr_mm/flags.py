@@ -103,8 +103,8 @@ def _try_to_write(folder: str, file: str | None = None) -> None:
                 pass
     except OSError as error:
         raise ValueError(
-            f'{file or folder!r} cannot be written ({error.strerror}): choose '
-            'another place') from error
+            f'{file or folder!r} cannot be written '
+            f'({error.strerror or error}): choose another place') from error
 
 
 def device(text: str) -> str:

@@ -149,8 +149,8 @@ class _Download:
                 except OSError as error:
                     self._remove()
                     raise RuntimeError(
-                        f"'{self.path}' cannot be written ({error.strerror}): "
-                        'make room there, or set TORCH_HOME to another '
+                        f"'{self.path}' cannot be written "
+                        f'({error.strerror or error}): make room there, or set TORCH_HOME to another '
                         'folder.') from None
                 bar.update(len(block))
 
