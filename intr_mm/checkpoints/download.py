@@ -150,7 +150,8 @@ class _Download:
                     self._remove()
                     raise RuntimeError(
                         f"'{self.path}' cannot be written "
-                        f'({error.strerror or error}): make room there, or set TORCH_HOME to another '
+                        f'({error.strerror or error}): make room there, or '
+                        'set TORCH_HOME to another '
                         'folder.') from None
                 bar.update(len(block))
 

@@ -50,7 +50,8 @@ class AtomicLocalBackend(LocalBackend):
         except OSError as error:
             raise OSError(
                 f"'{filepath}' cannot be written "
-                f'({error.strerror or error}): make room or choose another folder; what was there before is as '
+                f'({error.strerror or error}): make room or choose '
+                'another folder; what was there before is as '
                 'it was.') from error
 
     def put_text(self,
