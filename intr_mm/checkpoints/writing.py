@@ -48,11 +48,10 @@ class AtomicLocalBackend(LocalBackend):
                 os.fsync(f.fileno())
                 os.replace(part, filepath)
         except OSError as error:
-            raise OSError(
-                f"'{filepath}' cannot be written "
-                f'({error.strerror or error}): make room or choose '
-                'another folder; what was there before is as '
-                'it was.') from error
+            raise OSError(f"'{filepath}' cannot be written "
+                          f'({error.strerror or error}): make room or choose '
+                          'another folder; what was there before is as '
+                          'it was.') from error
 
     def put_text(self,
                  obj: str,
