@@ -296,8 +296,11 @@ class INTRClassifier(ImageClassifier):
         seen = [padded] * len(inputs)
         if self.pad_after_backbone and shapes is not None:
             seen = self._shapes_alone(shapes)
-        # Gradients of the images need the backbone itself.
-        cache = None if inputs.requires_grad else self.feature_cache
+        # Gradients of the images need the backbone itself, and images on the
+        # meta device have no pixels to be found by.
+        cache = self.feature_cache
+        if inputs.requires_grad or inputs.is_meta:
+            cache = None
         if len(set(seen)) == 1 and cache is None:
             feats = self.feature_maps(inputs)  # last: (B, C_in, h, w)
             last = feats if isinstance(feats, Tensor) else feats[-1]

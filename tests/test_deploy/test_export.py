@@ -251,7 +251,9 @@ def test_torch_export():
             3: size
         }, ),
         strict=False).module()
-    images = torch.rand(3, 3, 333, 517)
+    # PyTorch holds a program to sizes whose halves are odd or even as those it
+    # was recorded with; a file of ONNX is not bound to them.
+    images = torch.rand(3, 3, 340, 516)
     for found, expected in zip(program(images), model(images)):
         assert_close(found, expected, **CLOSE)
 
