@@ -27,6 +27,7 @@ def run(monkeypatch, *args):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_beside_official(monkeypatch, tmp_path, capsys):
     config = write_stub(tmp_path, wrong_for=5)
     write_images(tmp_path / 'images')

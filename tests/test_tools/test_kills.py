@@ -19,6 +19,7 @@ KILLS = int(os.environ.get('KILLS', 2))
 EPOCHS = 4 * KILLS
 
 
+@pytest.mark.heavy
 def test_kills_at_random_moments(images, tmp_path):
     """One run, killed and resumed again and again."""
     options = {'train_cfg.max_epochs': EPOCHS}

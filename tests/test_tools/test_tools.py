@@ -45,6 +45,7 @@ def test_killed_run_resumes_to_the_same_result(images, unbroken, tmp_path):
     check_resume(CONFIG, images, unbroken, tmp_path)
 
 
+@pytest.mark.heavy
 def test_killed_demo_resumes_to_the_same_result(tmp_path):
     """The demo itself, on 160 of its pictures."""
     options = {
