@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from intr_mm.models import BaseExplainingHead, INTRClassifier
+from intr_mm.models.utils import last_of
 
 
 class ExportableClassifier(nn.Module):
@@ -96,7 +97,7 @@ class ExportableClassifier(nn.Module):
             feats = model.feature_maps(inputs)
         else:
             feats = model.extract_feat(inputs)
-        return feats if isinstance(feats, Tensor) else feats[-1]
+        return last_of(feats)
 
     def read(self,
              feature_map: Tensor,

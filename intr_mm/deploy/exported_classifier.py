@@ -3,7 +3,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS, TRANSFORMS
@@ -12,9 +11,9 @@ from torch import Tensor
 
 from intr_mm.models import BaseExplainingHead
 from intr_mm.models.base_head import Decoded
-from intr_mm.models.classifier import padding_of
 from intr_mm.models.data_preprocessor import INTRDataPreprocessor
-from intr_mm.models.utils import image_shapes
+from intr_mm.models.padding import (image_shapes, mask_outside, pad_maps,
+                                    padding_of, places_by_shape, shapes_alone)
 from intr_mm.structures import CellGeometry
 from .session import Session
 
@@ -184,32 +183,16 @@ class ExportedClassifier(BaseModel):
         shapes = image_shapes(data_samples) or [padded] * len(inputs)
         seen = [padded] * len(inputs)
         if self.metadata['pad_after_backbone']:
-            divisor = self.data_preprocessor.pad_size_divisor
-            seen = [
-                tuple(-(-edge // divisor) * divisor for edge in shape)
-                for shape in shapes
-            ]
-        groups = {}
-        for place, shape in enumerate(seen):
-            groups.setdefault(shape, []).append(place)
+            seen = shapes_alone(shapes, self.data_preprocessor)
         outputs = [None] * len(inputs)  # of each image
-        for shape, places in groups.items():
-            found = self._run(inputs[places], [shapes[i] for i in places],
-                              shape, names)
+        for (height, width), places in places_by_shape(seen).items():
+            images = inputs[places][:, :, :height, :width]
+            mask = mask_outside([shapes[i] for i in places], (height, width),
+                                images)
+            found = self.session(images, mask, names)
             for i, place in enumerate(places):
                 outputs[place] = {name: found[name][i] for name in names}
         return self._batch(outputs, shapes, seen)
-
-    def _run(self, images: Tensor, shapes: list[tuple[int, int]],
-             seen: tuple[int, int], names: list[str]) -> dict[str, Tensor]:
-        """Outputs for images that are cut to one size."""
-        height, width = seen
-        mask = None
-        if any(shape != seen for shape in shapes):
-            mask = torch.ones(len(shapes), height, width, dtype=torch.bool)
-            for of_image, (h, w) in zip(mask, shapes):
-                of_image[:h, :w] = False
-        return self.session(images[:, :, :height, :width], mask, names)
 
     def _batch(self, outputs: list[dict[str, Tensor]],
                shapes: list[tuple[int, int]],
@@ -222,12 +205,8 @@ class ExportedClassifier(BaseModel):
         batch = {}
         for name in outputs[0]:
             values = [of_image[name] for of_image in outputs]
-            if name in ('attention', 'evidence'):
-                values = [
-                    F.pad(value, (0, width - w, 0, height - h))
-                    for value, (h, w) in zip(values, grids)
-                ]
-            batch[name] = torch.stack(values)
+            maps = name in ('attention', 'evidence')
+            batch[name] = pad_maps(values) if maps else torch.stack(values)
         # stands for its grid
         memory = torch.empty(len(outputs), 0, height, width)
         mask = padding_of(shapes, seen, grids, memory) if height else None

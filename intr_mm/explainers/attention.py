@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from intr_mm.models import BaseExplainingHead, Decoded, explain_batch
-from intr_mm.models.utils import cut_padding
+from intr_mm.models.padding import cut_padding
 from intr_mm.structures import Explanation
 from .base import BaseExplainer
 

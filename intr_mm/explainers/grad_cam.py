@@ -8,7 +8,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from intr_mm.models import prepare_images
-from intr_mm.models.utils import cut_padding, make_padding_mask
+from intr_mm.models.padding import cut_padding, make_padding_mask
 from intr_mm.structures import Explanation, trace_cells
 from .base import BaseExplainer
 

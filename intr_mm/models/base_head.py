@@ -7,7 +7,8 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from .utils import class_index, cut_padding, select_classes
+from .padding import cut_padding
+from .utils import class_index, select_classes
 
 
 @dataclass

@@ -2,7 +2,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
@@ -15,7 +14,9 @@ from .base_head import BaseExplainingHead, Decoded
 from .encoder import INTREncoder
 from .evidence_head import EvidenceHead
 from .feature_cache import FeatureCache
-from .utils import image_shapes, is_exporting, mask_outside
+from .padding import (image_shapes, pad_maps, padding_of, places_by_shape,
+                      shapes_alone)
+from .utils import is_exporting, last_of
 
 # One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
 # optimum on a CPU with 16 MiB of last-level cache for each core.
@@ -295,7 +296,7 @@ class INTRClassifier(ImageClassifier):
         padded = tuple(inputs.shape[-2:])
         seen = [padded] * len(inputs)
         if self.pad_after_backbone and shapes is not None:
-            seen = self._shapes_alone(shapes)
+            seen = shapes_alone(shapes, self.data_preprocessor)
         # Gradients of the images need the backbone itself, and images on the
         # meta device have no pixels to be found by.
         cache = self.feature_cache
@@ -303,7 +304,7 @@ class INTRClassifier(ImageClassifier):
             cache = None
         if len(set(seen)) == 1 and cache is None:
             feats = self.feature_maps(inputs)  # last: (B, C_in, h, w)
-            last = feats if isinstance(feats, Tensor) else feats[-1]
+            last = last_of(feats)
             grids = [tuple(last.shape[-2:])] * len(inputs)
         else:
             alone = [
@@ -316,7 +317,7 @@ class INTRClassifier(ImageClassifier):
                 maps = cache.get(self.backbone, alone, self._run_alone, store)
                 self._show_hooks(set(seen))
             grids = [tuple(of_image.shape[-2:]) for of_image in maps]
-            last = _pad(maps)
+            last = pad_maps(maps)
             feats = (last, )
         mask = None if shapes is None else padding_of(shapes, seen, grids,
                                                       last)
@@ -364,15 +365,6 @@ class INTRClassifier(ImageClassifier):
                 feats = self.neck(feats, padding_mask=mask)  # (B, D, h, w)
         return feats, mask, shares
 
-    def _shapes_alone(self, shapes: list[tuple[int,
-                                               int]]) -> list[tuple[int, int]]:
-        """Height and width of each image with its own padding alone."""
-        divisor = getattr(self.data_preprocessor, 'pad_size_divisor', 1)
-        return [
-            tuple(-(-edge // divisor) * divisor for edge in shape)
-            for shape in shapes
-        ]
-
     def _show_hooks(self, shapes: set[tuple[int, int]]) -> None:
         """Let who follows the cells through the backbone do so where its maps
         were not computed: shapes need no numbers."""
@@ -386,9 +378,7 @@ class INTRClassifier(ImageClassifier):
     def _run_alone(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The backbone's last map (C_in, h, w) of each image (3, H, W), those
         of one size together."""
-        groups = {}
-        for place, image in enumerate(images):
-            groups.setdefault(image.shape, []).append(place)
+        groups = places_by_shape([image.shape for image in images])
         if len(groups) > 1 and any(
                 isinstance(part, _BatchNorm) and part.training
                 for part in self.backbone.modules()):
@@ -401,7 +391,7 @@ class INTRClassifier(ImageClassifier):
         for places in groups.values():
             feats = self._run_backbone(
                 torch.stack([images[place] for place in places]))
-            last = feats if isinstance(feats, Tensor) else feats[-1]
+            last = last_of(feats)
             if last.dim() != 4:
                 raise ValueError(
                     'INTRClassifier pads feature maps (B, C, H, W), but '
@@ -430,30 +420,3 @@ class INTRClassifier(ImageClassifier):
         if isinstance(parts[0], Tensor):
             return torch.cat(parts)
         return tuple(torch.cat(maps) for maps in zip(*parts))
-
-
-def _pad(maps: list[Tensor]) -> Tensor:
-    """Maps (C, h, w) of several sizes as one batch, (B, C, H, W)."""
-    height, width = (
-        max(of_image.size(axis) for of_image in maps) for axis in (1, 2))
-    return torch.stack([
-        F.pad(of_image,
-              (0, width - of_image.size(2), 0, height - of_image.size(1)))
-        for of_image in maps
-    ])
-
-
-def padding_of(shapes: list[tuple[int, int]], seen: list[tuple[int, int]],
-               grids: list[tuple[int, int]], feat: Tensor) -> Tensor | None:
-    """Which cells of a feature map (B, C, H, W) are padding, (B, H, W), where
-    image and grid of each are padded further; None if none are."""
-    if len(set(seen)) == 1:
-        return mask_outside(shapes, seen[0], feat)
-    mask = torch.ones(
-        len(feat), *feat.shape[-2:], dtype=torch.bool, device=feat.device)
-    for of_image, shape, padded, (height,
-                                  width) in zip(mask, shapes, seen, grids):
-        own = feat[:1, :, :height, :width]
-        inside = mask_outside([shape], padded, own)
-        of_image[:height, :width] = False if inside is None else inside[0]
-    return mask

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .base_head import BaseExplainingHead
 from .evidence_head import EvidenceHead
+from .utils import last_of
 
 
 @MODELS.register_module()
@@ -60,8 +61,7 @@ class EvidenceReader(EvidenceHead):
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """See :class:`BaseExplainingHead`."""
         if self.training:
-            last = feats if isinstance(feats, Tensor) else feats[-1]
-            feats = (last.detach(), )
+            feats = (last_of(feats).detach(), )
         return super().pre_logits(feats)
 
     def loss(self,

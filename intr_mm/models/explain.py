@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intr_mm.structures import trace_cells
 from .base_head import BaseExplainingHead, Decoded
-from .utils import cut_padding, make_padding_mask
+from .padding import cut_padding, make_padding_mask
 
 
 def prepare_images(

@@ -1,4 +1,4 @@
-"""Helpers of the models: feature maps, padding, choices of classes."""
+"""Helpers of the models: feature maps, choices of classes."""
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -6,9 +6,12 @@ from numbers import Integral
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
-from mmpretrain.structures import DataSample
 from torch import Tensor
+
+
+def last_of(feats: Tensor | Sequence[Tensor]) -> Tensor:
+    """The last output of a backbone or neck, which may have several."""
+    return feats if isinstance(feats, Tensor) else feats[-1]
 
 
 def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
@@ -26,7 +29,7 @@ def last_feature_map(feats: Tensor | Sequence[Tensor], channels: int,
     Raises:
         ValueError: If it is no feature map or has other channels.
     """
-    x = feats if isinstance(feats, Tensor) else feats[-1]
+    x = last_of(feats)
     if x.dim() != 4:
         raise ValueError(
             f'{user} needs a feature map (B, C, H, W) but got shape '
@@ -88,80 +91,6 @@ def is_exporting() -> bool:
     """Whether a graph of any batch and size is being recorded, which Python
     must not take sizes or values from. PyTorch 2.1 cannot tell."""
     return getattr(torch.compiler, 'is_compiling', bool)()
-
-
-def make_padding_mask(data_samples: list[DataSample] | None,
-                      feat: Tensor) -> Tensor | None:
-    """Padding mask of a batch on the grid of a feature map.
-
-    Args:
-        data_samples: With the metainfo ``img_shape`` and
-            ``batch_input_shape``, both (height, width) in pixels, as
-            :class:`INTRDataPreprocessor` writes them.
-        feat: Feature map of shape (B, C, H, W).
-
-    Returns:
-        Bool of shape (B, H, W), True where a cell is padding; None if no image
-        is padded, or nothing is known of the sizes.
-    """
-    shapes = image_shapes(data_samples)
-    if shapes is None:
-        return None
-    return mask_outside(shapes, data_samples[0].batch_input_shape, feat)
-
-
-def image_shapes(data_samples: list[DataSample] | None) -> list[tuple] | None:
-    """Height and width in pixels of each image of a batch without its padding;
-    None if they are not known."""
-    if not data_samples or any(
-            sample is None or 'batch_input_shape' not in sample
-            for sample in data_samples):
-        return None
-    return [tuple(sample.img_shape[:2]) for sample in data_samples]
-
-
-def mask_outside(shapes: list[tuple[int, int]], padded: tuple[int, int],
-                 feat: Tensor) -> Tensor | None:
-    """Bool of shape (B, H, W), True where a cell of a feature map (B, C, H, W)
-    is padding, by nearest interpolation; None where none is.
-
-    Args:
-        shapes: Height and width of each image, in pixels or cells.
-        padded: Those of the padded batch, in the same.
-        feat: The feature map.
-    """
-    if all(shape == tuple(padded) for shape in shapes):
-        return None
-    rows, columns = (
-        _valid_cells([shape[axis] for shape in shapes], padded[axis],
-                     feat.size(axis + 2)) for axis in range(2))
-    return ~(rows[:, :, None] & columns[:, None, :]).to(feat.device)
-
-
-def _valid_cells(valid: list[int], padded: int, cells: int) -> Tensor:
-    """Bool of shape (B, cells): nearest interpolation of one axis."""
-    pixels = torch.arange(padded)[None] < torch.tensor(valid)[:, None]
-    return F.interpolate(pixels[:, None].float(), size=cells)[:, 0].bool()
-
-
-def cut_padding(maps: Tensor, padding_mask: Tensor | None) -> list[Tensor]:
-    """Leave out the cells that are padding.
-
-    Args:
-        maps: Shape (B, ..., H, W) on the grid of the padded batch.
-        padding_mask: Bool of shape (B, H, W). None means that none is.
-
-    Returns:
-        For each image its maps, (..., h, w).
-    """
-    if padding_mask is None:
-        return list(maps)
-    valid = ~padding_mask
-    heights = valid.any(2).sum(1).tolist()
-    widths = valid.any(1).sum(1).tolist()
-    return [
-        of_image[..., :h, :w] for of_image, h, w in zip(maps, heights, widths)
-    ]
 
 
 def class_index(classes: Tensor | Sequence[int] | None, num_classes: int,

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.structures import DataSample
 
-from intr_mm.models.utils import cut_padding, make_padding_mask, select_classes
+from intr_mm.models.padding import cut_padding, make_padding_mask
+from intr_mm.models.utils import select_classes
 
 
 def samples(sizes, padded):
