@@ -46,7 +46,8 @@ class FeatureCache:
         Returns:
             float32, the same whether kept or computed.
         """
-        paths = [self._path(backbone, image) for image in images]
+        folder = self._folder(backbone)
+        paths = [_path(folder, image) for image in images]
         maps = [self._load(path, images[0].device) for path in paths]
         missing = [i for i, of_image in enumerate(maps) if of_image is None]
         if missing:
@@ -57,11 +58,12 @@ class FeatureCache:
                 if not kept.isfinite().all():
                     kept = of_image.float()
                 if store:
-                    self._store(paths[i], kept)
+                    self._store(folder, paths[i], kept)
                 maps[i] = kept.float()
         return maps
 
-    def _path(self, backbone: nn.Module, image: Tensor) -> str:
+    def _folder(self, backbone: nn.Module) -> str:
+        """Where maps of a backbone with its present weights are kept."""
         weights = backbone.state_dict(keep_vars=True)
         versions = [(w.data_ptr(), w._version) for w in weights.values()]
         if versions != self._versions:  # first, or changed in place
@@ -70,10 +72,7 @@ class FeatureCache:
                 digest.update(name.encode())
                 digest.update(_bytes(value))
             self._versions, self._weights = versions, digest.hexdigest()
-        pixels = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
-        pixels.update(_bytes(image))
-        name = pixels.hexdigest()
-        return osp.join(self.folder, self._weights, name[:2], f'{name}.npy')
+        return osp.join(self.folder, self._weights)
 
     @staticmethod
     def _load(path: str, device: torch.device) -> Tensor | None:
@@ -83,15 +82,22 @@ class FeatureCache:
             return None
         return torch.from_numpy(features).to(device, torch.float32)
 
-    def _store(self, path: str, features: Tensor) -> None:
+    def _store(self, folder: str, path: str, features: Tensor) -> None:
         file = io.BytesIO()
         np.save(file, features.cpu().numpy())
         AtomicLocalBackend().put(file.getvalue(), path)
         if not self._said_so:
             print_log(
-                f"Feature maps of the frozen backbone are kept in "
-                f"'{osp.join(self.folder, self._weights)}'.", 'current')
+                'Feature maps of the frozen backbone are kept in '
+                f"'{folder}'.", 'current')
             self._said_so = True
+
+
+def _path(folder: str, image: Tensor) -> str:
+    pixels = hashlib.blake2b(str(image.shape).encode(), digest_size=16)
+    pixels.update(_bytes(image))
+    name = pixels.hexdigest()
+    return osp.join(folder, name[:2], f'{name}.npy')
 
 
 def _bytes(tensor: Tensor) -> np.ndarray:
