@@ -6,6 +6,8 @@ from textwrap import shorten
 from mmengine.logging import print_log
 from torch import nn
 
+from .checks import class_names
+
 
 def carry_classes(model: nn.Module, checkpoint: dict,
                   classes: Sequence[str]) -> None:
@@ -20,11 +22,10 @@ def carry_classes(model: nn.Module, checkpoint: dict,
         checkpoint: Content of a file, whose ``state_dict`` is changed.
         classes: Names of the model's classes.
     """
-    meta = checkpoint.get('meta') or {}
-    before = (meta.get('dataset_meta') or {}).get('classes')
-    if before is None or list(before) == list(classes):
+    before = class_names(checkpoint)
+    if before is None or before == list(classes):
         return
-    before, own = list(before), model.state_dict()
+    own = model.state_dict()
     rows = [before.index(name) if name in before else None for name in classes]
     weights = checkpoint['state_dict'] = dict(checkpoint['state_dict'])
     changed = False

@@ -58,6 +58,15 @@ def verify_file(filename: str, name: str | None = None) -> str:
     return kind
 
 
+def file_digest(filename: str) -> str:
+    """SHA-256 of a file, a megabyte in memory at a time."""
+    digest = hashlib.sha256()
+    with open(filename, 'rb') as f:
+        while block := f.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def tensors_digest(content: bytes) -> str:
     """SHA-256 of names, types, shapes and values in safetensors."""
     start = 8 + int.from_bytes(content[:8], 'little')
@@ -100,14 +109,11 @@ def _check_name_hash(filename: str, name: str) -> None:
     match = _NAME_HASH.search(name.split('?')[0])
     if match is None:
         return
-    digest = hashlib.sha256()
-    with open(filename, 'rb') as f:
-        while block := f.read(2**20):
-            digest.update(block)
-    if not digest.hexdigest().startswith(match[1]):
+    digest = file_digest(filename)
+    if not digest.startswith(match[1]):
         raise DamagedCheckpointError(
             f'does not have the SHA-256 {match[1]}... that its name tells but '
-            f'{digest.hexdigest()[:len(match[1])]}...: fetch it again, or '
+            f'{digest[:len(match[1])]}...: fetch it again, or '
             'rename it if you know that it is whole')
 
 

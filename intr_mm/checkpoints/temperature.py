@@ -1,13 +1,13 @@
 """A fitted temperature lies beside its checkpoint."""
-import hashlib
 import logging
 import math
 import os.path as osp
 from numbers import Real
-from pathlib import Path
 
 import mmengine
 from mmengine.logging import print_log
+
+from .integrity import file_digest
 
 
 def store_temperature(checkpoint: str, temperature: float, **facts) -> str:
@@ -23,7 +23,7 @@ def store_temperature(checkpoint: str, temperature: float, **facts) -> str:
     """
     path = f'{checkpoint}.temperature.json'
     mmengine.dump(
-        dict(temperature=temperature, sha256=_digest(checkpoint), **facts),
+        dict(temperature=temperature, sha256=file_digest(checkpoint), **facts),
         path,
         indent=2)
     return path
@@ -53,7 +53,7 @@ def stored_temperature(checkpoint: str) -> float | None:
     if not isinstance(temperature, Real) or not 0 < temperature < math.inf:
         raise ValueError(f"'{path}' holds no temperature: remove it, or fit "
                          'it anew by tools/analysis_tools/fit_temperature.py.')
-    if digest != _digest(checkpoint):
+    if digest != file_digest(checkpoint):
         print_log(
             f"'{path}' was fitted to another content of '{checkpoint}' and is "
             'not used: fit it anew by tools/analysis_tools/'
@@ -63,7 +63,3 @@ def stored_temperature(checkpoint: str) -> float | None:
         f'Scores are those at temperature {temperature:.4g}, which '
         f"'{path}' holds.", 'current')
     return float(temperature)
-
-
-def _digest(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
