@@ -16,7 +16,6 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
-from mmpretrain.apis.model import ModelHub
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
@@ -32,7 +31,7 @@ from intr_mm.visualization import draw_explanation
 from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
-from .pretrained import build_model, load_weights_into
+from .pretrained import build_model, find_config, load_weights_into
 
 Classes = str | int | Sequence[str | int]
 # on pixels, 1 GB
@@ -445,11 +444,8 @@ class INTRInferencer(ImageClassificationInferencer):
                  classes: Sequence | None,
                  layers: Sequence[int],
                  memory: bool = False) -> list[DataSample]:
-        depth = self.model.head.num_layers
-        for layer in layers:
-            if not isinstance(layer, Integral) or not -depth <= layer < depth:
-                raise IndexError(f'layer={layer!r} is out of range: the '
-                                 f'decoder has the layers 0 to {depth - 1}.')
+        for layer in layers:  # also where no maps are asked for
+            self.model.head.layer_index(layer)
         with self._lock:
             samples, _ = explain_batch(
                 self.model,
@@ -519,17 +515,8 @@ def _load_exported(model: ModelType,
     if is_exported(model):
         return ExportedClassifier(str(model))
     exported = ExportedClassifier(str(pretrained))
-    exported._config = _config_of(model)
+    exported._config, _ = find_config(model)
     return exported
-
-
-def _config_of(model: ModelType) -> Config:
-    """The config that a model is given by."""
-    if isinstance(model, Config):
-        return model
-    if str(model).endswith('.py'):
-        return Config.fromfile(model)
-    return ModelHub.get(model).config
 
 
 def _check_count(name: str, value: int) -> None:

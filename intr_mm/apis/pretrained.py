@@ -12,6 +12,21 @@ from mmpretrain.apis.model import ModelHub
 from intr_mm.checkpoints import class_names, fit_checkpoint
 
 
+def find_config(model: ModelType) -> tuple[Config, str | None]:
+    """The config that a model is given by, and the weights that are named for
+    it.
+
+    Args:
+        model: A name, a config, or the path of one.
+    """
+    if not isinstance(model, Config):
+        if Path(model).suffix != '.py':
+            info = ModelHub.get(model)
+            return info.config, info.weights
+        model = Config.fromfile(model)
+    return model, model.get('load_from')
+
+
 def build_model(model: ModelType, pretrained: bool | str | None,
                 kwargs: dict) -> BaseModel:
     """Build a model of a name or config, as :func:`mmpretrain.get_model` does.
@@ -28,14 +43,7 @@ def build_model(model: ModelType, pretrained: bool | str | None,
     Raises:
         ValueError: No weights are named, or they do not fit the model.
     """
-    if isinstance(model, Config):
-        cfg, path = model, model.get('load_from')
-    elif Path(model).suffix == '.py':
-        cfg = Config.fromfile(model)
-        path = cfg.get('load_from')
-    else:
-        info = ModelHub.get(model)
-        cfg, path = info.config, info.weights
+    cfg, path = find_config(model)
     if pretrained is False:
         kwargs = {k: v for k, v in kwargs.items() if k != 'url_mapping'}
         return get_model(model, False, **kwargs)

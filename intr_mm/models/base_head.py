@@ -1,6 +1,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 from mmpretrain.models.heads import ClsHead
@@ -160,9 +161,10 @@ class BaseExplainingHead(ClsHead):
         Raises:
             IndexError: If there is no such layer.
         """
-        if not -self.num_layers <= layer < self.num_layers:
+        if (not isinstance(layer, Integral)
+                or not -self.num_layers <= layer < self.num_layers):
             raise IndexError(
-                f'layer={layer} is out of range for a decoder of '
+                f'layer={layer!r} is out of range for a decoder of '
                 f'{self.num_layers} layers: choose one of the layers 0 to '
                 f'{self.num_layers - 1}, or -1 for the last.')
         return layer % self.num_layers
