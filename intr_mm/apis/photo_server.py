@@ -229,6 +229,7 @@ class Handler(RequestHandler):
                                                     server.explain,
                                                     bytes(self.photo), classes)
         finally:
+            self._drop()
             server.waiting.discard(stream)
         self.finish(answer)
 
