@@ -153,10 +153,9 @@ class ExplanationServer(HTTPServer):
                 data, max_pixels=self.max_pixels, formats=FORMATS)
         # Pillow's decoders have no one error for damaged files.
         except Exception as error:
-            reason = str(error).split(' <_io.BytesIO')[0]
             raise HTTPError(
-                415, f'The photo cannot be read ({reason}): send another one.'
-            ) from None
+                415, f'The photo cannot be read ({image_file.reason_of(error)}'
+                '): send another one.') from None
         if max(image.shape[:2]) > MAX_ASPECT * min(image.shape[:2]):
             raise HTTPError(
                 415, f'The photo has {image.shape[1]} x {image.shape[0]} '

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.request import urlopen
 
@@ -57,6 +57,12 @@ _TURNS = {
 
 class UnreadableImageError(OSError):
     """Names an image that cannot be read, and says why."""
+
+
+def reason_of(error: Exception) -> str:
+    """What Pillow and others say of a file, without the address of a buffer
+    in memory."""
+    return (str(error) or repr(error)).split(' <_io.BytesIO')[0]
 
 
 def read_file(path: str, backend_args: dict | None = None) -> bytes:
@@ -199,6 +205,39 @@ def decode_image(
     if not reduced:
         return bgr, bgr.shape[:2]
     return bgr, size if orientation > 4 else size[::-1]
+
+
+def load_image(
+        path: str | os.PathLike,
+        decode: Callable[[bytes], tuple[np.ndarray,
+                                        tuple[int, int]]] = decode_image,
+        backend_args: dict | None = None
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read an image file.
+
+    Args:
+        path: Path or URL.
+        decode: What becomes of its bytes, see :func:`decode_image`.
+        backend_args: See :func:`read_file`.
+
+    Returns:
+        What ``decode`` gives.
+
+    Raises:
+        UnreadableImageError: The file is missing or damaged.
+    """
+    path = os.fspath(path)
+    try:
+        return decode(read_file(path, backend_args))
+    except (ImportError, MemoryError):
+        raise
+    # Pillow's decoders have no one error for damaged files.
+    except Exception as error:
+        # of names that are no Unicode, logs can show this much
+        name = path.encode(errors='backslashreplace').decode()
+        raise UnreadableImageError(
+            f"Image '{name}' cannot be read ({reason_of(error)}): replace the "
+            'file, or take it out of the data set.') from error
 
 
 def _decode_plain_jpeg(content: bytes,

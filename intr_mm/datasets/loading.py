@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import TRANSFORMS
 
 from .image_file import (MAX_PIXELS, UnreadableImageError, decode_image,
-                         open_image, read_file)
+                         load_image, open_image)
 
 _BACKENDS = ('torchvision', *supported_backends)
 
@@ -137,19 +137,7 @@ class LoadIntactImage(LoadImageFromFile):
         Raises:
             UnreadableImageError: The file is missing or damaged.
         """
-        path = os.fspath(path)
-        try:
-            return self._decode(read_file(path, self.backend_args))
-        except (ImportError, MemoryError):
-            raise
-        # Pillow's decoders have no one error for damaged files.
-        except Exception as error:
-            reason = str(error).split(' <_io.BytesIO')[0] or repr(error)
-            # of names that are no Unicode, logs can show this much
-            name = path.encode(errors='backslashreplace').decode()
-            raise UnreadableImageError(
-                f"Image '{name}' cannot be read ({reason}): replace the file, "
-                'or take it out of the data set.') from error
+        return load_image(path, self._decode, self.backend_args)
 
     def _decode(self, content: bytes) -> tuple[np.ndarray, tuple[int, int]]:
         if self.color_type == 'unchanged':

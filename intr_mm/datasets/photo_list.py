@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from .image_file import EXTENSIONS, decode_image, read_file
+from .image_file import EXTENSIONS, decode_image, read_file, reason_of
 from .image_folders import list_folder
 from .near_duplicates import MIN_EDGE, perceptual_hash
 
@@ -186,8 +186,7 @@ def look_at(photo: Photo, root: str) -> Photo:
         raise
     # Pillow's decoders have no one error for damaged files.
     except Exception as error:
-        reason = getattr(error, 'strerror', None) or str(error) or repr(error)
-        photo.problem = reason.split(' <_io.BytesIO')[0]
+        photo.problem = getattr(error, 'strerror', None) or reason_of(error)
     else:
         photo.hash = perceptual_hash(image)
     return photo

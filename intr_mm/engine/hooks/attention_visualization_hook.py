@@ -13,8 +13,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from intr_mm.datasets import LoadIntactImage
-from intr_mm.datasets.image_file import UnreadableImageError
+from intr_mm.datasets.image_file import UnreadableImageError, load_image
 from intr_mm.flags import check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
@@ -304,7 +303,7 @@ def original_image(image: Tensor, sample: DataSample) -> np.ndarray:
         resized = np.array([height * scale_y, width * scale_x])
         if np.abs(resized - image.shape[-2:]).max() < 1:
             with suppress(UnreadableImageError):
-                original, _ = LoadIntactImage().read(sample.img_path)
+                original, _ = load_image(sample.img_path)
                 if original.shape[:2] == (height, width):
                     return original[..., ::-1]
     return image.permute(1, 2, 0).cpu().numpy().astype(np.uint8)[..., ::-1]
