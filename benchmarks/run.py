@@ -17,12 +17,8 @@ import torch
 from mmengine.config import Config
 
 import intr_mm
-from intr_mm.command_line import merge_options
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
-from intr_mm.flags import (DATA_FILES, OptionsAction, device, number,
-                           output_file)
-from intr_mm.run_tool import TOOL_FLAGS
+from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+                                  device, load_config, number, output_file)
 from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
                     TRAINING_MODES, Case, Task, plan)
 from .implementations import (OfficialINTR, OurINTR, check_official_code,
@@ -261,9 +257,7 @@ def describe_machine(device: str, threads: int) -> dict:
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args.config, 'model')
-    merge_options(cfg, args.cfg_options)
-    check_config(cfg, 'model')
+    cfg = load_config(args.config, args.cfg_options, 'model')
     try:
         if args.official is not None:
             check_official_code(Path(args.official))

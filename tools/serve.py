@@ -20,11 +20,8 @@ from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
-from intr_mm.command_line import merge_options
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
-from intr_mm.flags import OptionsAction, device, number
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, device,
+                                  load_config, number, run_tool)
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,9 +61,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args.config, 'model')
-    merge_options(cfg, args.cfg_options)
-    check_config(cfg, 'model')
+    cfg = load_config(args.config, args.cfg_options, 'model')
     inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
     server = ExplanationServer(inferencer, args.host, args.port,
                                int(args.max_mb * 1e6), args.max_pixels)

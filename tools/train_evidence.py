@@ -14,15 +14,14 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
-                                  fill_num_classes, keep_freed_memory,
-                                  merge_options, setup_cpu_distributed,
-                                  use_amp, use_huge_pages)
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
-from intr_mm.flags import OptionsAction, number, output_folder
+from intr_mm.command_line import (
+    TOOL_FLAGS, OptionsAction, add_checkpoint_check, check_config,
+    check_data_folders, fill_num_classes, keep_freed_memory, merge_options,
+    number, output_folder, read_config, run_tool, setup_cpu_distributed,
+    use_amp, use_huge_pages)
 from intr_mm.models import BaseExplainingHead, INTREncoder
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+
+NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         help='(default: 0.001)')
     parser.add_argument(
         '--temperature',
-        type=float,
+        type=number(.01, kind=float),
         default=1.,
         help='divides the logits that are compared; above 1 where the model '
         'is all but certain of its training images (default: 1)')
@@ -108,7 +107,7 @@ def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
     return model
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def prepare_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, 'model', 'train_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
     cfg.model = evidence_model(cfg.model, args.temperature)
@@ -144,8 +143,8 @@ def main() -> None:
     args = parse_args()
     use_huge_pages()
     keep_freed_memory()
-    cfg = load_config(args)
-    check_config(cfg)
+    cfg = prepare_config(args)
+    check_config(cfg, *NEEDS)
     add_checkpoint_check(cfg)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
     setup_cpu_distributed(cfg)

@@ -17,7 +17,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from intr_mm.command_line import leaf_datasets
+from intr_mm.command_line.data_folders import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
 from intr_mm.datasets.image_file import (EXTENSIONS, UnreadableImageError,
                                          check_size, show, show_array)

@@ -21,10 +21,10 @@ from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
+from intr_mm.command_line.flags import check_file, check_folder
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.deploy import ExportedClassifier, is_exported
 from intr_mm.evaluation import apply_temperature
-from intr_mm.flags import check_file, check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation

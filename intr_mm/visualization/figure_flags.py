@@ -3,7 +3,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 import matplotlib
 
-from intr_mm.flags import number
+from intr_mm.command_line.flags import number
 from .style import SCREEN, FigureStyle
 
 FIGURES = ('heads', 'gallery', 'comparison', 'traits')

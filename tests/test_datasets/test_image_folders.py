@@ -29,7 +29,7 @@ def root(tmp_path):
 def printed(monkeypatch):
     """What the tools tell."""
     texts = []
-    monkeypatch.setattr('intr_mm.command_line.print_log',
+    monkeypatch.setattr('intr_mm.command_line.data_folders.print_log',
                         lambda text, *_: texts.append(text))
     return texts
 

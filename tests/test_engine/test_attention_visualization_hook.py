@@ -14,7 +14,7 @@ from mmengine.fileio import load
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 
-from intr_mm.command_line import let_gloo_finish
+from intr_mm.command_line.machine import let_gloo_finish
 from intr_mm.datasets import RingSpecies
 from intr_mm.engine import AttentionVisualizationHook
 from intr_mm.evaluation import OrderedDumpResults

@@ -7,7 +7,7 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from intr_mm import command_line
+from intr_mm.command_line import machine
 from ..tiny import CONFIG, ROOT
 
 OURS = ROOT / 'tools'
@@ -95,7 +95,7 @@ def test_missing_data_ends_in_one_sentence(run_tool, tmp_path):
 
 @pytest.mark.parametrize('supported', [True, False])
 def test_amp_on_cpu(monkeypatch, supported):
-    monkeypatch.setattr(command_line, '_cpu_has_bfloat16', lambda: supported)
+    monkeypatch.setattr(machine, '_cpu_has_bfloat16', lambda: supported)
     cfg = merged_config(
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
     wrapper = cfg['optim_wrapper'].get('type')

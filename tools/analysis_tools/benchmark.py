@@ -9,7 +9,7 @@ how it is measured.
 import sys
 from pathlib import Path
 
-from intr_mm.run_tool import run_tool
+from intr_mm.command_line import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 

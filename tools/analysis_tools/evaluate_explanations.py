@@ -15,14 +15,12 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
-                                  fill_num_classes, merge_options,
-                                  setup_cpu_distributed)
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  merge_options, number, output_folder,
+                                  read_config, run_tool, setup_cpu_distributed)
 from intr_mm.evaluation import Verdict, verdict
-from intr_mm.flags import OptionsAction, number, output_folder
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
 
@@ -85,7 +83,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def prepare_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, *NEEDS)
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     cfg.work_dir = args.out
@@ -171,7 +169,7 @@ def main() -> None:
     if args.no_grad_cam:
         for name in ('grad_cam', 'hires_cam', 'finer_cam'):
             del columns[name]
-    cfg = load_config(args)
+    cfg = prepare_config(args)
     cfg.test_evaluator = evaluators(cfg, columns, args)
     runner = Runner.from_cfg(cfg)
     rows, model = make_rows(runner.test())

@@ -19,14 +19,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import store_temperature
-from intr_mm.command_line import (add_checkpoint_check, check_data_folders,
-                                  fill_num_classes, merge_options,
-                                  setup_cpu_distributed)
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
+from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  merge_options, number, output_file,
+                                  read_config, run_tool, setup_cpu_distributed)
 from intr_mm.evaluation import calibration, fit_temperature
-from intr_mm.flags import DATA_FILES, OptionsAction, number, output_file
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def prepare_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, 'model')
     cfg.launcher, cfg.load_from = 'none', args.checkpoint
     merge_options(cfg, args.cfg_options)
@@ -99,7 +97,7 @@ def measure(name: str, scores: torch.Tensor, labels: torch.Tensor,
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
+    cfg = prepare_config(args)
     if cfg.get(f'{args.split}_dataloader') is None:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader: '
                          'choose the other --split.')

@@ -21,12 +21,9 @@ from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
-from intr_mm.flags import number
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
-
 # Height and width of the usual photo of CUB-200-2011.
+from intr_mm.command_line import TOOL_FLAGS, load_config, number, run_tool
+
 PHOTO = (375, 500)
 
 
@@ -136,8 +133,7 @@ def print_table(title: str, counts: dict[str, int]) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args.config, 'model')
-    check_config(cfg, 'model')
+    cfg = load_config(args.config, None, 'model')
     if cfg.model.head.get('num_classes', 0) is None:
         raise SystemExit(f'{args.config} takes the number of classes from its '
                          'data: name a config with num_classes.')

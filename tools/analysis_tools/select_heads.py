@@ -17,11 +17,9 @@ from mmengine.visualization.utils import img_from_canvas
 from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import apply_options, read_config
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, device,
+                                  load_config, output_file, run_tool)
 from intr_mm.evaluation import select_heads
-from intr_mm.flags import OptionsAction, device, output_file
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.visualization import draw_attention
 
 ORDERS = dict(least='least needed first', most='most needed first')
@@ -103,9 +101,8 @@ def main() -> None:
     args = parse_args()
     if not Path(args.img).is_file():
         raise SystemExit(f"'{args.img}' is no file: name an image.")
-    cfg = read_config(args.config, 'model')
-    apply_options(cfg, {f'model.{k}': v for k, v in args.cfg_options.items()})
-    check_config(cfg, 'model')
+    options = {f'model.{k}': v for k, v in args.cfg_options.items()}
+    cfg = load_config(args.config, options, 'model')
     inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
     model = inferencer.model
     data, = inferencer.preprocess([args.img])

@@ -7,8 +7,8 @@ import mmcv
 import numpy as np
 from mmengine.fileio import load
 
+from intr_mm.command_line import TOOL_FLAGS, run_tool
 from intr_mm.evaluation import verdict
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 # What the columns "measured", "by area" and "shuffled" stand for.
 CONTROLS = ('', '_area', '_shuffled')

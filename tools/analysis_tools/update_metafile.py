@@ -12,7 +12,7 @@ from pathlib import Path
 from get_flops import count_config
 from mmengine.config import Config
 
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+from intr_mm.command_line import TOOL_FLAGS, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 METAFILE = ROOT / 'configs' / 'metafile.yml'

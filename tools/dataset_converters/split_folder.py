@@ -27,14 +27,12 @@ from mmpretrain.utils import track
 from terminaltables import AsciiTable
 
 from intr_mm.apis.class_names import plain_name
-from intr_mm.command_line import merge_options
-from intr_mm.config_reading import read_config
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, merge_options,
+                                  number, output_folder, read_config, run_tool)
 from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
                                          group_photos, look_at, read_csv,
                                          read_folder, split_photos)
-from intr_mm.flags import OptionsAction, number, output_folder
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN, TABLE_ROWS = 5, 40

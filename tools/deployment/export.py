@@ -11,13 +11,10 @@ import logging
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.image_inputs import describe_dataset
-from intr_mm.command_line import merge_options
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, load_config,
+                                  number, output_file, run_tool)
 from intr_mm.deploy import export_onnx
 from intr_mm.deploy.onnx_export import check_requirements
-from intr_mm.flags import OptionsAction, number, output_file
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 
 NEEDS = ('model', 'test_dataloader')
 
@@ -70,9 +67,7 @@ def main() -> None:
     check_requirements()
     # which tells of every weight that it does not fold
     logging.getLogger('onnxscript').setLevel(logging.ERROR)
-    cfg = read_config(args.config, *NEEDS)
-    merge_options(cfg, args.cfg_options)
-    check_config(cfg, *NEEDS)
+    cfg = load_config(args.config, args.cfg_options, *NEEDS)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device='cpu', temperature=args.temperature)
     difference = export_onnx(

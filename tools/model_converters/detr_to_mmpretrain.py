@@ -19,7 +19,7 @@ from intr_mm.checkpoints import (add_conversion_args, check_complete,
                                  find_weights, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+from intr_mm.command_line import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,7 +17,7 @@ from intr_mm.checkpoints import (OFFICIAL_INTR, add_conversion_args,
                                  identify, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+from intr_mm.command_line import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,7 +14,7 @@ from intr_mm.checkpoints import (TO_OFFICIAL, add_conversion_args,
                                  class_names, describe, find_weights,
                                  is_our_name, read_checkpoint,
                                  refuse_in_one_sentence, rename, save_weights)
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
+from intr_mm.command_line import TOOL_FLAGS, run_tool
 
 
 def parse_args() -> argparse.Namespace:

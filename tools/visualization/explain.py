@@ -15,14 +15,11 @@ from mmpretrain.utils import track
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
-from intr_mm.command_line import (check_data_folders, fill_num_classes,
-                                  leaf_datasets, merge_options)
-from intr_mm.config_check import check_config
-from intr_mm.config_reading import read_config
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+                                  check_data_folders, check_folder, device,
+                                  fill_num_classes, leaf_datasets, load_config,
+                                  number, output_file, output_folder, run_tool)
 from intr_mm.evaluation import rank_heads
-from intr_mm.flags import (OptionsAction, check_folder, device, number,
-                           output_file, output_folder)
-from intr_mm.run_tool import TOOL_FLAGS, run_tool
 from intr_mm.structures import Explanation
 from intr_mm.visualization import (HTMLReport, comparison_figure,
                                    explanation_figure, gallery_figure,
@@ -119,12 +116,10 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def prepare_config(args: argparse.Namespace) -> Config:
     """The config with the options, ready for the data it is used on."""
     needs = ('model', ) if args.img else ('model', 'test_dataloader')
-    cfg = read_config(args.config, *needs)
-    merge_options(cfg, args.cfg_options)
-    check_config(cfg, *needs)
+    cfg = load_config(args.config, args.cfg_options, *needs)
     if args.img is None:
         check_data_folders(cfg, 'test_dataloader')
         fill_num_classes(cfg, 'test_dataloader')
@@ -279,7 +274,7 @@ def draw_together(args: argparse.Namespace, explanations: list[Explanation],
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
+    cfg = prepare_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
     depth = inferencer.model.head.num_layers

@@ -13,8 +13,8 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from intr_mm.command_line.flags import check_folder
 from intr_mm.datasets.image_file import UnreadableImageError, load_image
-from intr_mm.flags import check_folder
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
 from intr_mm.structures import Explanation, trace_cells

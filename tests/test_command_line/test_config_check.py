@@ -5,10 +5,11 @@ import pytest
 from mmengine.config import Config
 
 from intr_mm.command_line import merge_options
-from intr_mm.config_check import DEFAULTS, TOP_LEVEL, _check_part, check_config
-from intr_mm.config_reading import read_config
-from intr_mm.flags import OptionsAction
-from .tiny import DEMO, ROOT
+from intr_mm.command_line.config_check import (DEFAULTS, TOP_LEVEL,
+                                               _check_part, check_config)
+from intr_mm.command_line.config_reading import read_config
+from intr_mm.command_line.flags import OptionsAction
+from ..tiny import DEMO, ROOT
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))

@@ -4,8 +4,8 @@ import argparse
 import cv2
 import pytest
 
-from intr_mm.flags import (OptionsAction, device, number, output_file,
-                           output_folder)
+from intr_mm.command_line.flags import (OptionsAction, device, number,
+                                        output_file, output_folder)
 
 
 def parse(capsys, *args, **kwargs):

@@ -9,8 +9,8 @@ import torch
 from mmpretrain.registry import HOOKS, MODELS
 from torch.utils.data import DataLoader
 
+from intr_mm.command_line.run_tool import run_tool
 from intr_mm.models.utils import check_sizes, check_split
-from intr_mm.run_tool import run_tool
 
 
 @pytest.fixture

@@ -8,9 +8,29 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
-from .config_check import KNOWN, nearest, require
+from .config_check import KNOWN, check_config, nearest, require
+from .data_folders import leaf_datasets
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+_FIELDS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def load_config(path: str, options: dict | None, *needs: str) -> Config:
+    """Read a config file, merge ``--cfg-options``, and check what came of it.
+
+    Args:
+        path: See :func:`read_config`.
+        options: See :func:`merge_options`.
+        *needs: See :func:`check_config`.
+
+    Raises:
+        ValueError: One sentence that names what is wrong.
+        FileNotFoundError: The file does not exist.
+    """
+    cfg = read_config(path, *needs)
+    merge_options(cfg, options)
+    check_config(cfg, *needs)
+    return cfg
 
 
 def read_config(path: str, *needs: str) -> Config:
@@ -105,6 +125,49 @@ def _check_imports(path: str) -> None:
                 error = ImportError(f"there is no module '{name}'")
                 error.lineno = node.lineno
                 raise error
+
+
+def merge_options(cfg: Config, options: dict | None) -> None:
+    """Merge ``--cfg-options``, of which ``data_root`` reaches the datasets.
+
+    Raises:
+        ValueError: See :func:`move_data_root`.
+    """
+    if options is not None:
+        move_data_root(cfg, options.get('data_root'))
+        apply_options(cfg, options)
+
+
+def move_data_root(cfg: Config, data_root: str | None) -> None:
+    """Let ``--cfg-options data_root=...`` reach the datasets.
+
+    A config is read before its options are merged, so its datasets hold the
+    old ``data_root``, in copies of their own.
+
+    Args:
+        cfg: Full config, before the options are merged.
+        data_root: The new folder; None leaves all as it is.
+
+    Raises:
+        ValueError: No dataset lies in the old ``data_root``.
+    """
+    if data_root is None:
+        return
+    old = cfg.get('data_root')
+    datasets = [
+        dataset for field in _FIELDS
+        for dataset in leaf_datasets((cfg.get(field) or {}).get('dataset'))
+        if old is not None and dataset.get('data_root') == old
+    ]
+    if not datasets:
+        raise ValueError(
+            f"data_root='{data_root}' reaches no dataset: none of "
+            f"{cfg.filename} has the data_root '{old}' of the config; set "
+            '`--cfg-options train_dataloader.dataset.data_root=...`, and so '
+            'on for val_dataloader and test_dataloader.')
+    for dataset in datasets:
+        dataset.data_root = data_root
+    cfg.data_root = data_root
 
 
 def apply_options(cfg: Config, options: dict) -> None:

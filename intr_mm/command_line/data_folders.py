@@ -1,0 +1,134 @@
+"""Looks at the data folders of a config before anything is built."""
+import inspect
+import os
+import os.path as osp
+from collections.abc import Iterator
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmpretrain.datasets import CUB, CustomDataset
+from mmpretrain.registry import DATASETS
+
+from intr_mm.datasets.cub_lists import check_lists
+from intr_mm.datasets.image_file import EXTENSIONS
+from intr_mm.datasets.image_folders import (FolderListing, ImageFolders,
+                                            list_folder, listing_table)
+
+
+def check_data_folders(cfg: Config, *fields: str) -> None:
+    """Check that the data folders of a config hold what training or a test
+    needs, and print a table of what was found.
+
+    Datasets that download or draw their images are not looked at.
+
+    Args:
+        cfg: Full config. A ``CustomDataset`` that would stumble over entries
+            that are no files becomes an :class:`ImageFolders`.
+        *fields: Names of dataloaders, absent ones are skipped.
+
+    Raises:
+        OSError: A folder is missing, empty, or cannot be read.
+        ValueError: A class has no images, or an annotation file is damaged.
+    """
+    found = {}
+    with DefaultScope.overwrite_default_scope(
+            cfg.get('default_scope', 'mmpretrain')):
+        for field in fields:
+            for dataset in leaf_datasets((cfg.get(field)
+                                          or {}).get('dataset')):
+                listing = _check_folder(dataset, field, cfg.get('data_root'))
+                if listing is not None:
+                    found[f'{field} {len(found)}' if field in
+                          found else field] = listing
+    if found:
+        print_log('Images found:\n' + listing_table(found), 'current')
+
+
+def leaf_datasets(dataset: dict | list | None) -> Iterator[dict]:
+    """Yield the innermost datasets of dataset wrappers.
+
+    Args:
+        dataset: Config of a dataset, of a wrapper of datasets, or several of
+            them.
+
+    Yields:
+        Config of a dataset that is no wrapper.
+    """
+    if isinstance(dataset, (list, tuple)):
+        for item in dataset:
+            yield from leaf_datasets(item)
+    elif isinstance(dataset, dict):
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        if inner is None:
+            yield dataset
+        else:
+            yield from leaf_datasets(inner)
+
+
+def _check_folder(dataset: dict, field: str,
+                  shared_root: str | None) -> FolderListing | None:
+    dataset_type = dataset['type']
+    if isinstance(dataset_type, str):
+        dataset_type = DATASETS.get(dataset_type)
+    root = dataset.get('data_root') or ''
+    if dataset_type is None or '://' in root or not issubclass(
+            dataset_type, (CustomDataset, CUB)):
+        return None
+    prefix = dataset.get('data_prefix') or ''
+    if isinstance(prefix, dict):
+        prefix = prefix.get('img_path') or ''
+    folder = osp.join(root, prefix)
+    if not osp.isdir(folder):
+        problem = 'does not exist'
+    elif not os.listdir(folder):
+        problem = 'is empty'
+    elif issubclass(dataset_type, CUB):
+        check_lists(root)
+        return None
+    elif (dataset.get('ann_file') or not dataset.get('with_label', True)
+          or not (dataset_type is CustomDataset
+                  or issubclass(dataset_type, ImageFolders))):
+        return None
+    else:
+        return _check_class_folders(dataset, dataset_type, folder, field)
+    option = f'{field}.dataset.data_root=...'
+    if root == shared_root:
+        option = f'data_root=...` or `{option}'
+    raise FileNotFoundError(
+        f"Data folder '{osp.abspath(folder)}' of {field} {problem}: put the "
+        f'images there or set `--cfg-options {option}`.')
+
+
+def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
+                         field: str) -> FolderListing:
+    """Look for what would make wrong classes."""
+    parameters = inspect.signature(dataset_type).parameters
+    extensions = dataset.get('extensions') or (parameters['extensions'].default
+                                               if 'extensions' in parameters
+                                               else EXTENSIONS)
+    listing = list_folder(folder, extensions)
+    where = f"Data folder '{osp.abspath(folder)}' of {field}"
+    if not listing.images:
+        raise ValueError(
+            f'{where} has no class folders, but {listing.loose} images: put '
+            'those of each class into a folder of its own.')
+    for name, paths in listing.images.items():
+        if not paths:
+            inside = list_folder(osp.join(folder, name), extensions)
+            inside = ', '.join(inside.passed_over()) or 'nothing'
+            raise ValueError(
+                f"{where} holds no image of the class '{name}', but {inside}: "
+                'put images there, or remove the class folder from all of the '
+                'splits.')
+    if not issubclass(dataset_type, ImageFolders):
+        classes = [name for name in listing.ignored if os.sep not in name]
+        if classes:
+            raise ValueError(
+                f"{where} holds '{classes[0]}', which {dataset_type.__name__} "
+                'would take for a class: remove that folder, or set '
+                f"`--cfg-options {field}.dataset.type=ImageFolders`.")
+        if listing.unreadable:
+            # whose listing a link to itself does not stop
+            dataset['type'] = 'ImageFolders'
+    return listing
