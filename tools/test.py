@@ -12,11 +12,13 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (
-    DATA_FILES, TOOL_FLAGS, OptionsAction, add_checkpoint_check,
-    advise_threads, check_config, check_data_folders, check_display, cut_topk,
-    fill_num_classes, merge_options, number, output_file, output_folder,
-    read_config, run_tool, setup_cpu_distributed, use_huge_pages)
+from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, advise_threads,
+                                  check_config, check_data_folders,
+                                  check_display, cut_topk, fill_num_classes,
+                                  merge_options, number, output_file,
+                                  output_folder, read_config, run_tool,
+                                  setup_cpu_distributed, use_huge_pages)
 from intr_mm.deploy import is_exported
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 

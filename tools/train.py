@@ -10,11 +10,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (
-    TOOL_FLAGS, OptionsAction, add_checkpoint_check, advise_threads,
-    check_config, check_data_folders, cut_schedule, cut_topk, fill_num_classes,
-    keep_freed_memory, merge_options, output_folder, read_config, run_tool,
-    setup_cpu_distributed, use_amp, use_huge_pages)
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, advise_threads,
+                                  check_config, check_data_folders,
+                                  cut_schedule, cut_topk, fill_num_classes,
+                                  keep_freed_memory, merge_options,
+                                  output_folder, read_config, run_tool,
+                                  setup_cpu_distributed, use_amp,
+                                  use_huge_pages)
 from intr_mm.engine.hooks.checks import check_batches
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')

@@ -14,11 +14,13 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (
-    TOOL_FLAGS, OptionsAction, add_checkpoint_check, check_config,
-    check_data_folders, fill_num_classes, keep_freed_memory, merge_options,
-    number, output_folder, read_config, run_tool, setup_cpu_distributed,
-    use_amp, use_huge_pages)
+from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  keep_freed_memory, merge_options, number,
+                                  output_folder, read_config, run_tool,
+                                  setup_cpu_distributed, use_amp,
+                                  use_huge_pages)
 from intr_mm.models import BaseExplainingHead, INTREncoder
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')

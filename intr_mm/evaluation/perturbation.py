@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from mmpretrain.registry import METRICS, TASK_UTILS
 from torch import Tensor
+from torch.nn.functional import pad as pad_to
 from torchvision.transforms.functional import gaussian_blur
 
 from intr_mm.explainers import image_rng
-from intr_mm.models import prepare_images
+from intr_mm.models import INTRClassifier, prepare_images
+from intr_mm.models.utils import last_of
 from intr_mm.structures import Explanation
 from .base import ModelMetric, bootstrap_interval
 
@@ -114,6 +116,51 @@ class PerturbationMetric(ModelMetric):
             scores.append(logits.float().softmax(-1).cpu())
         return torch.cat(scores)
 
+    @torch.no_grad()
+    def cell_scores(self, there: Tensor, images: Tensor) -> Tensor:
+        """Ask the model about an image some of whose cells are another's.
+
+        Args:
+            there: Which cells come from the first image, bool (N, h, w).
+            images: Two of one size (2, 3, H, W), not normalised.
+
+        Returns:
+            Softmax scores (N, C) on the CPU.
+
+        Raises:
+            TypeError: If the model is no :class:`INTRClassifier`.
+            ValueError: If the cells are not those that its encoder reads.
+        """
+        model = self.model
+        if not isinstance(model, INTRClassifier):
+            raise TypeError(
+                f"{type(self).__name__} changes cells of an INTRClassifier's "
+                f"feature map, but the model is {type(model).__name__}: set "
+                "of='pixels'.")
+        feats, mask = model.padded_maps(
+            *prepare_images(model, images), store=True)
+        one, other = last_of(feats)  # (C_in, h', w')
+        pad = [
+            side - cell for side, cell in zip(one.shape[1:], there.shape[1:])
+        ]
+        cells = one.shape[1:] if mask is None else (int(
+            (~mask[0]).any(1).sum()), int((~mask[0]).any(0).sum()))
+        if tuple(there.shape[1:]) != tuple(cells):
+            raise ValueError(
+                f'{type(self).__name__} changes the {tuple(cells)} cells that '
+                f'the encoder reads, but the map has {tuple(there.shape[1:])}:'
+                " set of='pixels'.")
+        there = pad_to(there.to(one.device), (0, pad[1], 0, pad[0]))
+        scores = []
+        for chunk in there[:, None].split(self.batch_size):
+            mixed = torch.where(chunk, one, other)  # (n, C_in, h', w')
+            of_mask = None if mask is None else mask[:1].expand(
+                len(mixed), -1, -1)
+            tokens, of_mask, _ = model.encode((mixed, ), of_mask, False)
+            logits = model.head(tokens, padding_mask=of_mask)
+            scores.append(logits.float().softmax(-1).cpu())
+        return torch.cat(scores)
+
     def blank(self) -> Tensor:
         """The colour (3, 1, 1) that normalisation turns into zero."""
         preprocessor = self.model.data_preprocessor
@@ -149,11 +196,14 @@ def rank_pixels(explanation: Explanation, rng: np.random.Generator) -> Tensor:
         Of shape (M, h, w), the place of each pixel in the order, 0 for the
         highest.
     """
-    heat = torch.from_numpy(  # (M, h * w)
-        explanation.on_pixels(explanation.img_shape)).flatten(1)
+    return _rank(explanation.on_pixels(explanation.img_shape), rng)
+
+
+def _rank(maps: np.ndarray, rng: np.random.Generator) -> Tensor:
+    heat = torch.from_numpy(maps).flatten(1)  # (M, h * w)
     mixed = torch.from_numpy(rng.permutation(heat.shape[1]))
     order = mixed[heat[:, mixed].argsort(descending=True, stable=True)]
-    return order.argsort().view(-1, *explanation.img_shape)
+    return order.argsort().view(maps.shape)
 
 
 @METRICS.register_module()
@@ -173,6 +223,11 @@ class InsertionDeletion(PerturbationMetric):
     blurred one (a Gaussian of 11 pixels and sigma 5), and moves as many
     pixels in a step as the image is wide. Compare figures of one ``steps``.
 
+    With ``of='cells'`` the same happens behind the backbone: cells of the
+    image's feature map are replaced by those of the blank or blurred image.
+    It asks what the transformer reads, and takes the backbone twice for each
+    image and baseline instead of twice for each step.
+
     It needs :class:`PrepareMetricsHook`.
 
     Args:
@@ -182,6 +237,8 @@ class InsertionDeletion(PerturbationMetric):
             ``'blur'``.
         insertion_baseline: The same in insertion.
         blur: Size and sigma in pixels of the Gaussian.
+        of: What is replaced, ``'pixels'`` of the image or ``'cells'`` of the
+            feature map that the encoder reads.
         **kwargs: Others of :class:`PerturbationMetric`.
     """
 
@@ -193,8 +250,12 @@ class InsertionDeletion(PerturbationMetric):
                  deletion_baseline: str = 'blank',
                  insertion_baseline: str = 'blur',
                  blur: Sequence[float] = (11, 5),
+                 of: str = 'pixels',
                  **kwargs) -> None:
         super().__init__(explainer, **kwargs)
+        if of not in ('pixels', 'cells'):
+            raise ValueError(f'InsertionDeletion got of={of!r}: use '
+                             "'pixels' or 'cells'.")
         for baseline in (deletion_baseline, insertion_baseline):
             if baseline not in ('blank', 'blur'):
                 raise ValueError(f'InsertionDeletion got the baseline '
@@ -206,11 +267,15 @@ class InsertionDeletion(PerturbationMetric):
         self.deletion_baseline = deletion_baseline
         self.insertion_baseline = insertion_baseline
         self.blur = blur
+        self.of = of
 
     def evaluate_image(self, image: Tensor, class_: int,
                        explanation: Explanation) -> dict[str, Sequence[float]]:
         """Watch the score of a class; see :class:`PerturbationMetric`."""
-        ranks = rank_pixels(explanation, image_rng(image, seed=0))
+        rng = image_rng(image, seed=0)
+        ranks = (
+            _rank(explanation.maps, rng)
+            if self.of == 'cells' else rank_pixels(explanation, rng))
         image = image.float()
         share = torch.linspace(0, 1, self.steps + 1).view(-1, 1, 1, 1)
         away, back = (
@@ -221,7 +286,11 @@ class InsertionDeletion(PerturbationMetric):
             taken = rank < (share * rank.numel()).round()
             for name, there, elsewhere in (('deletion', away, image),
                                            ('insertion', image, back)):
-                scores = self.scores(torch.where(taken, there, elsewhere))
+                if self.of == 'cells':
+                    scores = self.cell_scores(taken[:, 0],
+                                              torch.stack([there, elsewhere]))
+                else:
+                    scores = self.scores(torch.where(taken, there, elsewhere))
                 area = torch.trapezoid(scores[:, class_]) / self.steps
                 areas[name].append(100 * float(area))
         return areas

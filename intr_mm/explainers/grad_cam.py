@@ -89,11 +89,13 @@ class GradCAMExplainer(BaseExplainer):
         targets = [target(int(index)) for index in classes]
         layer = self._layer(model)
         with torch.enable_grad(), trace_cells(model) as cells, \
-                _constant_parameters(model):
+                _constant_parameters(model), \
+                layer.register_forward_hook(_start_gradients):
             cam = CellCAM(logits, [layer])
             # Without parameters that need gradients, only the input leads
-            # them through the layer, be it frozen or not.
-            cam.compute_input_gradient = True
+            # them through the backbone, be it frozen or not. To a layer
+            # behind it they need not come from there, which is far cheaper.
+            cam.compute_input_gradient = layer in {*model.backbone.modules()}
             try:
                 maps = torch.from_numpy(cam(images, targets))[:, None]
             finally:
@@ -146,6 +148,10 @@ def _constant_parameters(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
+
+
+def _start_gradients(layer: nn.Module, args: tuple, output: Tensor) -> Tensor:
+    return output if output.requires_grad else output.requires_grad_()
 
 
 class _Logits(nn.Module):

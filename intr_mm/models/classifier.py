@@ -289,9 +289,20 @@ class INTRClassifier(ImageClassifier):
             layer how much of a token comes from each cell, see
             :class:`INTREncoder`.
         """
+        feats, mask = self.padded_maps(inputs, data_samples, store)
+        return self.encode(feats, mask, mixing)
+
+    def padded_maps(
+        self,
+        inputs: Tensor,
+        data_samples: list[DataSample] | None,
+        store: bool = False
+    ) -> tuple[Sequence[Tensor] | Tensor, Tensor | None]:
+        """Feature maps before the :class:`INTREncoder`, and the padding mask
+        (B, h, w) on their grid; see :meth:`extract`."""
         # Lists of sizes would fix them in what is exported.
         if data_samples is None and is_exporting():
-            return self.encode(self.feature_maps(inputs), None, mixing)
+            return self.feature_maps(inputs), None
         shapes = image_shapes(data_samples)
         padded = tuple(inputs.shape[-2:])
         seen = [padded] * len(inputs)
@@ -324,7 +335,7 @@ class INTRClassifier(ImageClassifier):
         for sample, *traced in zip(data_samples or (), seen, grids):
             if sample is not None:
                 sample.set_metainfo(dict(traced=traced))
-        return self.encode(feats, mask, mixing)
+        return feats, mask
 
     def decode(self,
                inputs: Tensor,

@@ -2,12 +2,13 @@
 import numpy as np
 import pytest
 import torch
-from mmpretrain.registry import METRICS, MODELS
+from mmpretrain.registry import METRICS, MODELS, TASK_UTILS
 from torch import nn
 
 from intr_mm.evaluation import InsertionDeletion, RegionBlanking
 from intr_mm.evaluation.perturbation import rank_pixels
 from intr_mm.structures import CellGeometry, Explanation
+from ..tiny import tiny_batch, tiny_model
 
 # Distinct, so that the order of the pixels is no matter of ties.
 LOW = torch.linspace(0, .5, 16).view(4, 4).flip(0, 1)
@@ -210,3 +211,66 @@ def test_needs_the_model_and_the_index():
     metric.prepare(OnePixel())
     with pytest.raises(ValueError, match='sample_idx'):
         metric.process(dict(inputs=[bright()]), [sample])
+
+
+@pytest.mark.parametrize('pad_after_backbone', [False, True])
+def test_cells_are_those_of_the_one_or_the_other(pad_after_backbone):
+    """40 x 56 pixels are 3 x 4 cells, padded to 4 x 4."""
+    model = tiny_model(
+        std=8,
+        data_preprocessor__pad_size_divisor=64,
+        pad_after_backbone=pad_after_backbone)
+    metric = InsertionDeletion(dict(type='AttentionExplainer'), of='cells')
+    metric.prepare(model)
+    pair = torch.stack(tiny_batch((40, 56), (40, 56))['inputs']).float()
+    seen = []
+    hook = model.neck.register_forward_pre_hook(
+        lambda neck, args: seen.append(args[0][-1]))
+    there = torch.zeros(3, 3, 4, dtype=torch.bool)
+    there[0], there[1, 0, 1] = True, True
+    scores = metric.cell_scores(there, pair)
+    mixed, = seen
+    hook.remove()
+    torch.testing.assert_close(scores[[0, 2]], metric.scores(pair))
+    one, other = mixed[0], mixed[2]
+    assert (one != other).any(0)[:3, :4].all()
+    assert mixed[1, :, 0, 1].equal(one[:, 0, 1])
+    mixed[1, :, 0, 1] = other[:, 0, 1]
+    assert mixed[1].equal(other)
+    with pytest.raises(ValueError, match=r'\(3, 4\) cells .* \(6, 8\)'):
+        metric.cell_scores(torch.zeros(1, 6, 8, dtype=torch.bool), pair)
+
+
+def test_cells_in_the_order_of_a_map():
+    """Evidence before what speaks against the class, and the other way."""
+    model = tiny_model(
+        neck=None,
+        head=dict(
+            _delete_=True,
+            type='EvidenceHead',
+            num_classes=2,
+            in_channels=32,
+            embed_dims=16,
+            num_heads=2))
+    nn.init.normal_(model.head.query_embed.weight, std=8)
+    nn.init.normal_(model.head.value.weight)
+    image = tiny_batch((64, 96))['inputs'][0]
+    explainer = TASK_UTILS.build(dict(type='EvidenceExplainer', against='rest'))
+    with torch.no_grad():
+        explanation, = explainer(model, [image], torch.tensor([1]))
+    explanation.maps = np.concatenate([explanation.maps, -explanation.maps])
+    metric = InsertionDeletion(
+        dict(type='EvidenceExplainer'), steps=4, of='cells')
+    metric.prepare(model)
+    figures = metric.evaluate_image(image, 1, explanation)
+    assert figures['insertion'][0] > figures['insertion'][1]
+    assert figures['deletion'][0] < figures['deletion'][1]
+
+
+def test_cells_of_another_model():
+    with pytest.raises(TypeError, match="of='pixels'"):
+        evaluate(
+            'InsertionDeletion',
+            points_there,
+            of='cells',
+            insertion_baseline='blank')

@@ -59,6 +59,13 @@ def parse_args() -> argparse.Namespace:
         default=16,
         help='of insertion and deletion')
     parser.add_argument(
+        '--of',
+        choices=('pixels', 'cells'),
+        default='pixels',
+        help='what insertion and deletion replace: pixels of the image, or '
+        'cells of the feature map behind the backbone, which is faster; '
+        'blanking is left out with these (default: pixels)')
+    parser.add_argument(
         '--fraction', type=float, default=.1, help='of the pixels to blank')
     parser.add_argument(
         '--heads',
@@ -138,14 +145,17 @@ def evaluators(cfg: Config, columns: dict,
             dict(
                 type='InsertionDeletion',
                 steps=args.steps,
+                of=args.of,
                 prefix=f'{name}.faithfulness',
-                **changes),
-            dict(
-                type='RegionBlanking',
-                fraction=args.fraction,
-                prefix=f'{name}.blanking',
                 **changes)
         ]
+        if args.of == 'pixels':
+            metrics.append(
+                dict(
+                    type='RegionBlanking',
+                    fraction=args.fraction,
+                    prefix=f'{name}.blanking',
+                    **changes))
     return metrics
 
 
@@ -182,6 +192,7 @@ def main() -> None:
             checkpoint=args.checkpoint,
             num_images=len(runner.test_dataloader.dataset),
             steps=args.steps,
+            of=args.of,
             fraction=args.fraction,
             explanations=rows,
             model=model,
