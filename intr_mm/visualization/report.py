@@ -75,11 +75,12 @@ class HTMLReport:
                 'class_names of all classes, or none.')
         self._encoded.append(encoded)
 
-    def write(self, path: str) -> None:
+    def write(self, path: str, unreadable: Sequence[str] = ()) -> None:
         """Write the page, whole or not at all.
 
         Args:
             path: The HTML file, or a URL that MMEngine can write to.
+            unreadable: Why images are missing, each in a sentence.
         """
         style = page_part('style.css')
         script = ''.join(map(page_part, _SCRIPTS))
@@ -97,7 +98,8 @@ class HTMLReport:
         page = Template(page_part('report.html')).substitute(
             title=escape(self.title),
             verdict=_verdict([part.meta for part in self._encoded],
-                             self.class_names and len(self.class_names)),
+                             self.class_names and len(self.class_names)) +
+            _missing(unreadable, len(self)),
             policy=f"default-src 'none'; img-src data:; "
             f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
             style=style,
@@ -123,6 +125,16 @@ def _verdict(metas: list[dict], num_classes: int | None) -> str:
     elif any(len(meta['layers']) > 1 for meta in metas):
         sentence += " Meant are the last layer's."
     return f'<p{_WRONG if level == "not" else ""}>{sentence}</p>'
+
+
+def _missing(unreadable: Sequence[str], number: int) -> str:
+    """Which images the report lacks, as HTML."""
+    if not unreadable:
+        return ''
+    reasons = ''.join(f'<li>{escape(reason)}</li>' for reason in unreadable)
+    return (f'<details><summary>Of {number + len(unreadable)} images, '
+            f'{len(unreadable)} cannot be read</summary><ul>{reasons}</ul>'
+            '</details>')
 
 
 def _digest(text: str) -> str:

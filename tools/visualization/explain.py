@@ -29,9 +29,6 @@ from intr_mm.visualization.figure_flags import (MOST_TOGETHER, TOGETHER,
                                                 add_figure_flags,
                                                 check_figure_flags)
 
-# exit code
-SOME_UNREADABLE = 3
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, parents=[TOOL_FLAGS])
@@ -88,8 +85,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--strict',
         action='store_true',
-        help='stop at an image of a folder that cannot be read; without, it '
-        'is named and counted, and the exit code is 3')
+        help='stop with exit code 1 at an image of a folder that cannot be '
+        'read; without, it is named and counted')
     parser.add_argument(
         '--num',
         type=number(1),
@@ -321,7 +318,7 @@ def main() -> None:
     if draws:
         print(f'Pictures of {done} images are in {out}.')
     if report is not None:
-        report.write(args.report)
+        report.write(args.report, unreadable or ())
         print(f'The report of {done} images is {args.report}.')
     if unreadable:
         print(
@@ -329,7 +326,6 @@ def main() -> None:
             *unreadable,
             sep='\n- ',
             file=sys.stderr)
-        raise SystemExit(SOME_UNREADABLE)
 
 
 if __name__ == '__main__':
