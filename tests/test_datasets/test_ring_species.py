@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import inspect
+import os
 import subprocess
 import sys
 
@@ -255,23 +257,46 @@ def test_wrong_arguments_are_named(arguments, message):
         RingSpecies(**arguments)
 
 
-@pytest.mark.parametrize('damage', [
-    lambda path: path.write_bytes(path.read_bytes()[:5000]),
-    lambda path: path.write_bytes(b''),
+def ring(cache_dir):
+    return RingSpecies(num_samples=3, seed=4, cache_dir=str(cache_dir))
+
+
+@pytest.mark.parametrize('size', [0, 3, 20, 128, 5000])
+def test_a_cache_that_is_cut_is_drawn_anew(tmp_path, size):
+    expected = fingerprint(ring(tmp_path))
+    path, = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:size])
+    assert fingerprint(ring(tmp_path)) == expected
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize('write', [
     lambda path: path.write_bytes(b'x' * 10000),
+    lambda path: path.write_bytes(bytes(10000)),
     lambda path: path.write_bytes(b'PK\3\4' + b'x' * 999),
-    lambda path: path.write_bytes(path.read_bytes()[:128]),
     lambda path: np.save(path, np.zeros(3)),
     lambda path: np.save(path,
                          np.load(path)[:2]),
     lambda path: np.save(path, np.array([{}], object), allow_pickle=True),
 ])
-def test_a_damaged_cache_is_drawn_anew(tmp_path, damage):
-    arguments = dict(num_samples=3, seed=4, cache_dir=str(tmp_path))
-    expected = fingerprint(RingSpecies(**arguments))
+def test_another_file_of_that_name_is_not_overwritten(tmp_path, write):
+    ring(tmp_path)
     path, = tmp_path.iterdir()
-    damage(path)
-    assert fingerprint(RingSpecies(**arguments)) == expected
-    assert list(tmp_path.iterdir()) == [path]
-    # and is whole again
-    assert len(np.load(path)) == 3
+    write(path)
+    other = path.read_bytes()
+    with pytest.raises(ValueError, match=f"'{path}' has the name .* remove"):
+        ring(tmp_path)
+    assert path.read_bytes() == other
+
+
+def test_no_room_for_a_cache(tmp_path, monkeypatch):
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os, 'fsync', full)
+    with pytest.raises(OSError, match=f"'{tmp_path}/seed4_.*npy' .*No space"):
+        ring(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 import hashlib
+import io
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -11,8 +10,10 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
-from numpy.lib.format import open_memmap
+from numpy.lib.format import (dtype_to_descr, open_memmap,
+                              write_array_header_1_0)
 
+from intr_mm.checkpoints.writing import AtomicLocalBackend
 from .anatomy import (PARTS, SPECIES, attributes_of, differing_parts_of,
                       telling_parts_of)
 from .painting import PART_LABELS, Scene, paint
@@ -65,7 +66,8 @@ class RingSpecies(BaseDataset):
 
     Raises:
         ValueError: If ``num_samples``, ``seed`` or ``img_size`` is out of
-            range.
+            range, or a file in ``cache_dir`` has the name of the cache but is
+            none.
     """
 
     METAINFO = dict(classes=SPECIES)
@@ -152,17 +154,33 @@ class RingSpecies(BaseDataset):
                 if (pictures.dtype == self._dtype
                         and pictures.shape == (labels.size, )):
                     return pictures
-                reason = f'{pictures.dtype} of shape {pictures.shape}'
-            # what is no array, or is cut
-            except (ValueError, EOFError, SyntaxError) as error:
-                reason = error
+            except (ValueError, EOFError, SyntaxError):
+                pass  # what is no array, or is cut
+            self._check_cut(path, labels.size)
             print_log(
-                f"The cache '{path}' of RingSpecies is damaged ({reason}): it "
-                'is drawn anew.',
+                f"The cache '{path}' of RingSpecies is cut short: it is drawn "
+                'anew.',
                 'current',
                 level=logging.WARNING)
-        _write_whole(path, self._draw(labels))
+        content = io.BytesIO()
+        np.save(content, self._draw(labels))
+        AtomicLocalBackend().put(content.getbuffer(), path)
         return open_memmap(path, mode='r')
+
+    def _check_cut(self, path: Path, number: int) -> None:
+        """Check that a file is what a death while writing leaves of a cache,
+        and nothing else that would be lost."""
+        layout = dict(
+            descr=dtype_to_descr(self._dtype),
+            fortran_order=False,
+            shape=(number, ))
+        with io.BytesIO() as header, open(path, 'rb') as file:
+            write_array_header_1_0(header, layout)
+            if header.getvalue().startswith(file.read(header.tell())):
+                return
+        raise ValueError(
+            f"'{path}' has the name of a cache of RingSpecies, but is none: "
+            'remove it, or choose another cache_dir.')
 
     @property
     def _dtype(self) -> np.dtype:
@@ -212,16 +230,3 @@ def _painter_version() -> str:
     for source in sorted(Path(__file__).parent.glob('*.py')):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _write_whole(path: Path, array: np.ndarray) -> None:
-    """Write an array such that no process ever sees a part of the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(suffix='.tmp', dir=path.parent)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            np.save(file, array)
-        os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
