@@ -24,7 +24,12 @@ def test_kills_at_random_moments(images, tmp_path):
     """One run, killed and resumed again and again."""
     options = {'train_cfg.max_epochs': EPOCHS}
     began = time.time()
-    run(tool('train.py'), images, tmp_path / 'unbroken', options=options)
+    limit = 300 * KILLS
+    run(tool('train.py'),
+        images,
+        tmp_path / 'unbroken',
+        options=options,
+        timeout=limit)
     seed = int(os.environ.get('SEED', began))
     print(f'\nseed {seed}')
     moments = random.Random(seed)
@@ -45,7 +50,13 @@ def test_kills_at_random_moments(images, tmp_path):
             assert process.returncode == 0, log  # it was done
             break
         flags = ('--resume', )
-    log = run(tool('train.py'), images, work_dir, *flags, options=options)
+    log = run(
+        tool('train.py'),
+        images,
+        work_dir,
+        *flags,
+        options=options,
+        timeout=limit)
     print(
         *(line for line in log.splitlines() if 'resum' in line.lower()),
         sep='\n')
