@@ -12,13 +12,12 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
-                                  add_checkpoint_check, advise_threads,
-                                  check_config, check_data_folders,
-                                  check_display, cut_topk, fill_num_classes,
-                                  merge_options, number, output_file,
-                                  output_folder, read_config, run_tool,
-                                  setup_cpu_distributed, use_huge_pages)
+from intr_mm.command_line import (
+    DATA_FILES, TOOL_FLAGS, OptionsAction, add_checkpoint_check,
+    advise_threads, check_config, check_data_folders, check_display, cut_topk,
+    fill_num_classes, leave_out_unreadable, merge_options, number, output_file,
+    output_folder, read_config, run_tool, setup_cpu_distributed,
+    use_huge_pages)
 from intr_mm.deploy import is_exported
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 
@@ -94,6 +93,12 @@ def parse_args() -> argparse.Namespace:
         help='enable test-time augmentation, by `tta_pipeline` and '
         '`tta_model` of the config, else by averaging the scores of an image '
         'and its mirror image')
+    parser.add_argument(
+        '--skip-unreadable',
+        action='store_true',
+        help='name and count images that cannot be read, and leave them out '
+        'of all figures; without, the first ends the test, as its figures '
+        'would be of other data than was asked')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -193,6 +198,9 @@ def main() -> None:
     check_config(cfg, *NEEDS)
     add_checkpoint_check(cfg)
     check_data_folders(cfg, 'test_dataloader')
+    unreadable = []
+    if args.skip_unreadable:
+        unreadable = leave_out_unreadable(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
     cut_topk(cfg, args.cfg_options)
     if is_exported(args.checkpoint):
@@ -214,10 +222,17 @@ def main() -> None:
             dump = PredictionTables
             kwargs['temperature'] = stored_temperature(
                 args.checkpoint) or getattr(runner.model, 'temperature', 1.)
+            kwargs['unreadable'] = unreadable
         metric = dump(**kwargs)
         metric.dataset_meta = runner.test_dataloader.dataset.metainfo
         runner.test_evaluator.metrics.append(metric)
     metrics = runner.test()
+    if unreadable:
+        left = len(runner.test_dataloader.dataset)
+        runner.logger.warning(
+            f'These figures are of {left} of {left + len(unreadable)} images, '
+            'as the others cannot be read.')
+        metrics['unreadable'] = unreadable
     if args.out and args.out_item == 'metrics' and runner.rank == 0:
         mmengine.dump(metrics, args.out)
 

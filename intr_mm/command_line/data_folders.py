@@ -1,15 +1,18 @@
 """Looks at the data folders of a config before anything is built."""
 import inspect
+import logging
 import os
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CUB, CustomDataset
 from mmpretrain.registry import DATASETS
+from mmpretrain.utils import track_on_main_process
 
+from intr_mm.datasets import try_images
 from intr_mm.datasets.cub_lists import check_lists
 from intr_mm.datasets.image_file import EXTENSIONS
 from intr_mm.datasets.image_folders import (FolderListing, ImageFolders,
@@ -64,6 +67,73 @@ def leaf_datasets(dataset: dict | list | None) -> Iterator[dict]:
             yield dataset
         else:
             yield from leaf_datasets(inner)
+
+
+def leave_out_unreadable(cfg: Config, field: str) -> list[str]:
+    """Narrow the data of a dataloader to the images that can be read.
+
+    Each is decoded once for it, in every process of a distributed test.
+
+    Args:
+        cfg: Full config, whose datasets get ``indices``.
+        field: Name of the dataloader.
+
+    Returns:
+        Why each of the others cannot be read.
+
+    Raises:
+        ValueError: No image of a dataset can be read, or another than
+            :class:`LoadIntactImage` would read them, or the number of images
+            tells which are taken.
+    """
+    dataset, errors, total = cfg[field].dataset, [], 0
+    if 'KFoldDataset' in str(dataset):
+        raise ValueError(
+            f'The KFoldDataset of {field} would have other folds without the '
+            'images that cannot be read: take these out of its folder.')
+    with DefaultScope.overwrite_default_scope(
+            cfg.get('default_scope', 'mmpretrain')):
+        for leaf in leaf_datasets(dataset):
+            built = DATASETS.build(leaf)
+            size = len(built)
+            reasons = list(
+                track_on_main_process(try_images(built), 'Reading', size))
+            if not reasons and 'img_path' in built.get_data_info(0):
+                raise ValueError(
+                    f'Which images of {field} can be read is known of those '
+                    'that LoadIntactImage reads: put it at the beginning of '
+                    'the pipeline, in the place of LoadImageFromFile.')
+            bad = [str(reason) for reason in reasons if reason is not None]
+            if bad and len(bad) == size:
+                raise ValueError(f'None of the {size} images of {field} can '
+                                 f'be read. The first: {bad[0]}')
+            if bad:
+                keep_images(leaf, size,
+                            [i for i in range(size) if reasons[i] is None])
+            total += size
+            errors += bad
+    if errors:
+        print_log(
+            f'Of the {total} images of {field}, {len(errors)} cannot be read '
+            'and count in no figure:\n- ' + '\n- '.join(errors), 'current',
+            logging.WARNING)
+    return errors
+
+
+def keep_images(dataset: dict, size: int, places: Sequence[int]) -> None:
+    """Narrow a dataset.
+
+    Args:
+        dataset: Its config, changed in place.
+        size: Number of its images.
+        places: Which of them to keep.
+    """
+    before = dataset.get('indices')
+    if before is None:
+        before = range(size)
+    elif isinstance(before, int):  # the first, or the last
+        before = range(size) if before >= 0 else range(-size, 0)
+    dataset['indices'] = [before[place] for place in places]
 
 
 def _check_folder(dataset: dict, field: str,

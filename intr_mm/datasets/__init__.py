@@ -3,11 +3,12 @@ from .cub_parts import CUBParts
 from .detr_augment import DETRAugment
 from .fixed_views import FixedViews
 from .image_folders import ImageFolders
-from .loading import LoadIntactImage
+from .loading import LoadIntactImage, try_images
 from .ring_species import RingSpecies
 from .stanford_dogs import StanfordDogs
 
 __all__ = [
     'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'FixedViews',
-    'ImageFolders', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs'
+    'ImageFolders', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs',
+    'try_images'
 ]

@@ -1,5 +1,6 @@
 import logging
 import os
+from collections.abc import Iterator
 
 import cv2
 import mmcv
@@ -9,6 +10,7 @@ from mmcv.image.io import imread_flags, supported_backends
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import print_log
 from mmpretrain.registry import TRANSFORMS
+from torch.utils.data import Dataset
 
 from .image_file import (MAX_PIXELS, UnreadableImageError, decode_image,
                          load_image, open_image)
@@ -154,3 +156,27 @@ class LoadIntactImage(LoadImageFromFile):
         if self.color_type.startswith('grayscale'):
             img = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
         return img, ori_shape
+
+
+def try_images(dataset: Dataset) -> Iterator[UnreadableImageError | None]:
+    """Decode the images of a dataset as its pipeline does.
+
+    Args:
+        dataset: Nothing is yielded of one that draws its images, or whose
+            pipeline has no :class:`LoadIntactImage`.
+
+    Yields:
+        Why an image cannot be read; None if it can.
+    """
+    pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    loader = next((t for t in pipeline if isinstance(t, LoadIntactImage)),
+                  None)
+    for index in range(0 if loader is None else len(dataset)):
+        path = dataset.get_data_info(index).get('img_path')
+        if path is None:
+            return
+        try:
+            loader.read(path)
+            yield None
+        except UnreadableImageError as error:
+            yield error

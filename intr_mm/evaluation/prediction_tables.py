@@ -33,6 +33,7 @@ class PredictionTables(BaseMetric):
             ones as columns. ``NAME.json`` holds all three.
         topk: Number of best classes of an image to name.
         temperature: What divides the logits.
+        unreadable: Why images are missing, which ``NAME.json`` tells.
         **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
@@ -40,6 +41,7 @@ class PredictionTables(BaseMetric):
                  out_file_path: str,
                  topk: int = 5,
                  temperature: float = 1.,
+                 unreadable: Sequence[str] = (),
                  **kwargs) -> None:
         super().__init__(**kwargs)
         if not out_file_path.endswith(('.csv', '.json')):
@@ -48,6 +50,7 @@ class PredictionTables(BaseMetric):
         self.out_file_path = out_file_path
         self.topk = topk
         self.temperature = temperature
+        self.unreadable = list(unreadable)
 
     def process(self, data_batch, data_samples: Sequence[dict]) -> None:
         """Note the true class and the scores of each sample."""
@@ -108,6 +111,7 @@ class PredictionTables(BaseMetric):
             content = dict(
                 temperature=self.temperature,
                 predictions=images,
+                unreadable=self.unreadable,
                 classes=classes,
                 confusion=dict(names=list(names), counts=confusion))
             files = {path: mmengine.dump(content, file_format='json')}

@@ -1,8 +1,11 @@
 """Data folders are looked at before anything is built."""
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
 
-from intr_mm.command_line import check_data_folders
+from intr_mm.command_line import check_data_folders, leave_out_unreadable
+from ..tiny import write_birds
 
 
 def dataset(root, **kwargs):
@@ -49,3 +52,61 @@ def test_cub_in_its_own_format():
 def test_what_need_not_be_on_the_disk(dataset):
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """A data set of two classes, where of each three birds the second is
+    cut."""
+    for name in ('crow', 'wren'):
+        write_birds(tmp_path / name, (20, 30), (20, 30), (20, 30))
+        cut = tmp_path / name / 'bird_1.png'
+        cut.write_bytes(cut.read_bytes()[:-99])
+    return dict(
+        type='ImageFolders',
+        data_root=str(tmp_path),
+        pipeline=[dict(type='LoadIntactImage')])
+
+
+def left(dataset):
+    """What a test reads of it, and why the rest is left out."""
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    errors = leave_out_unreadable(cfg, 'test_dataloader')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        data = DATASETS.build(cfg.test_dataloader.dataset)
+    return [
+        '/'.join(data[i]['img_path'].split('/')[-2:])
+        for i in range(len(data))
+    ], errors
+
+
+BIRDS = [f'{name}/bird_{i}.png' for name in ('crow', 'wren') for i in (0, 2)]
+
+
+@pytest.mark.parametrize('indices, found, number', [
+    (None, BIRDS, 2),
+    (5, BIRDS[:3], 2),
+    (-3, BIRDS[2:], 1),
+    ([5, 4, 0], [BIRDS[3], BIRDS[0]], 1),
+    ([0, 2], BIRDS[:2], 0),
+])
+def test_what_cannot_be_read_is_left_out(damaged, indices, found, number):
+    paths, errors = left(dict(damaged, indices=indices))
+    assert paths == found and len(errors) == number
+    assert all("bird_1.png' cannot be read" in error for error in errors)
+
+
+def test_each_of_several_data_sets_is_narrowed(damaged):
+    parts = [damaged, dict(damaged, indices=[2, 1])]
+    paths, errors = left(dict(type='ConcatDataset', datasets=parts))
+    assert paths == [*BIRDS, BIRDS[1]] and len(errors) == 3
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(indices=[1, 4]), 'None of the 2 images of test_dataloader'),
+    (dict(pipeline=[dict(type='LoadImageFromFile')]), 'put it at the beginn'),
+    (dict(type='KFoldDataset', dataset=dict(type='ImageFolders')), 'folds'),
+])
+def test_what_cannot_be_narrowed(damaged, change, message):
+    with pytest.raises(ValueError, match=message):
+        left(dict(damaged, **change))

@@ -18,6 +18,7 @@ import intr_mm  # noqa: F401, registers the data sets
 from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
+                                  keep_images, leave_out_unreadable,
                                   merge_options, number, output_folder,
                                   read_config, run_tool, setup_cpu_distributed)
 from intr_mm.evaluation import Verdict, verdict
@@ -73,6 +74,12 @@ def parse_args() -> argparse.Namespace:
         help='add a column for each head; the best of them by these figures '
         'is chosen on the test data and does worse on others')
     parser.add_argument(
+        '--skip-unreadable',
+        action='store_true',
+        help='name and count images that cannot be read, and leave them out '
+        'of all figures; without, the first ends the evaluation, as its '
+        'figures would be of other data than was asked')
+    parser.add_argument(
         '--no-grad-cam',
         action='store_true',
         help='leave Grad-CAM, HiResCAM and Finer-CAM out, which need '
@@ -100,17 +107,19 @@ def prepare_config(args: argparse.Namespace) -> Config:
     add_checkpoint_check(cfg)
     check_data_folders(cfg, 'test_dataloader')
     fill_num_classes(cfg, 'test_dataloader')
-    cfg.model.test_cfg = dict(attention=dict(classes=('gt', 'top5')))
+    best = min(5, cfg.model.head.get('num_classes', 5))
+    cfg.model.test_cfg = dict(attention=dict(classes=('gt', f'top{best}')))
     cfg.default_hooks.pop('visualization', None)
     cfg.default_hooks.prepare_metrics = dict(type='PrepareMetricsHook')
     if args.max_samples is not None:
-        cfg.test_dataloader.dataset.indices = spread(cfg, args.max_samples)
+        size = len(DATASETS.build(cfg.test_dataloader.dataset))
+        keep_images(cfg.test_dataloader.dataset, size,
+                    spread(size, args.max_samples))
     setup_cpu_distributed(cfg)
     return cfg
 
 
-def spread(cfg: Config, number: int) -> list[int]:
-    size = len(DATASETS.build(cfg.test_dataloader.dataset))
+def spread(size: int, number: int) -> list[int]:
     return np.unique(
         np.linspace(0, size - 1, min(number,
                                      size)).round().astype(int)).tolist()
@@ -180,17 +189,26 @@ def main() -> None:
         for name in ('grad_cam', 'hires_cam', 'finer_cam'):
             del columns[name]
     cfg = prepare_config(args)
+    unreadable = []
+    if args.skip_unreadable:
+        unreadable = leave_out_unreadable(cfg, 'test_dataloader')
     cfg.test_evaluator = evaluators(cfg, columns, args)
     runner = Runner.from_cfg(cfg)
     rows, model = make_rows(runner.test())
+    number = len(runner.test_dataloader.dataset)
     judged = judge(rows, model, runner.model.head)
     print(format_table(rows, model), judged.sentence, sep='\n\n')
+    if unreadable:
+        print(f'\nThese figures are of {number} of '
+              f'{number + len(unreadable)} images, as the others cannot be '
+              'read.')
     mmengine.mkdir_or_exist(args.out)
     mmengine.dump(
         dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            num_images=len(runner.test_dataloader.dataset),
+            num_images=number,
+            unreadable=unreadable,
             steps=args.steps,
             of=args.of,
             fraction=args.fraction,

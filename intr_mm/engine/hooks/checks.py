@@ -7,8 +7,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
 
-from intr_mm.datasets import LoadIntactImage
-from intr_mm.datasets.image_file import UnreadableImageError
+from intr_mm.datasets import try_images
 from intr_mm.datasets.image_folders import some
 from ..model_utils import unwrap_model
 
@@ -137,19 +136,11 @@ def _check_same(train: tuple | None, other: tuple | None, field: str) -> None:
 def _check_readable(dataset: Dataset, field: str) -> None:
     """Check that not all images are damaged, each of which training would
     replace by another."""
-    pipeline = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
-    loader = next((t for t in pipeline if isinstance(t, LoadIntactImage)),
-                  None)
     first = None
-    for index in range(0 if loader is None else len(dataset)):
-        path = dataset.get_data_info(index).get('img_path')
-        if path is None:
+    for error in try_images(dataset):
+        if error is None:
             return
-        try:
-            loader.read(path)
-            return
-        except UnreadableImageError as error:
-            first = first or error
+        first = first or error
     if first is not None:
         raise ValueError(f'None of the {len(dataset)} images of {field} can '
                          f'be read. The first: {first}')
