@@ -23,7 +23,8 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
 from intr_mm.checkpoints import TO_OFFICIAL, rename
-from intr_mm.command_line import keep_freed_memory, use_amp, use_huge_pages
+from intr_mm.command_line.machine import (keep_freed_memory, use_amp,
+                                          use_huge_pages)
 from intr_mm.engine import optimize_for_inference
 from .cases import INFERENCE_MODES, Case
 from .inputs import (build_model, make_images, make_labels, make_memory,

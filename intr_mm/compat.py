@@ -1,7 +1,9 @@
 """What has to hold before the parts of ``intr_mm`` can be imported."""
+import io
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -92,7 +94,9 @@ def check_import() -> None:
             multimodal models do not know.
     """
     try:
-        import_module('mmpretrain.models')
+        # the builds for OneDL print that it is absent
+        with redirect_stdout(io.StringIO()):
+            import_module('mmpretrain.models')
     except Exception as error:
         from mmengine.utils import digit_version
         if find_spec('transformers') is None or digit_version(

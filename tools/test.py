@@ -9,15 +9,18 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (
-    DATA_FILES, TOOL_FLAGS, OptionsAction, add_checkpoint_check,
-    advise_threads, check_config, check_data_folders, check_display, cut_topk,
-    fill_num_classes, leave_out_unreadable, merge_options, number, output_file,
-    output_folder, read_config, run_tool, setup_cpu_distributed,
-    use_huge_pages)
+from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+                                  add_checkpoint_check, check_config,
+                                  check_data_folders, cut_topk,
+                                  fill_num_classes, leave_out_unreadable,
+                                  merge_options, number, output_file,
+                                  output_folder, read_config, run_tool)
+from intr_mm.command_line.machine import (advise_threads, check_display,
+                                          setup_cpu_distributed,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.deploy import is_exported
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 
@@ -213,7 +216,7 @@ def main() -> None:
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
-        runner = Runner.from_cfg(cfg)
+        runner = ToolRunner.from_cfg(cfg)
 
     if args.out and args.out_item != 'metrics':
         dump = OrderedDumpResults

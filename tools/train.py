@@ -7,17 +7,17 @@ import os.path as osp
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
 from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
-                                  add_checkpoint_check, advise_threads,
-                                  check_config, check_data_folders,
-                                  cut_schedule, cut_topk, fill_num_classes,
-                                  keep_freed_memory, merge_options,
-                                  output_folder, read_config, run_tool,
-                                  setup_cpu_distributed, use_amp,
-                                  use_huge_pages)
+                                  add_checkpoint_check, check_config,
+                                  check_data_folders, cut_schedule, cut_topk,
+                                  fill_num_classes, merge_options,
+                                  output_folder, read_config, run_tool)
+from intr_mm.command_line.machine import (advise_threads, keep_freed_memory,
+                                          setup_cpu_distributed, use_amp,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.engine.hooks.checks import check_batches
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -159,7 +159,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
-        runner = Runner.from_cfg(cfg)
+        runner = ToolRunner.from_cfg(cfg)
     if runner.train_loop is not None:
         # before schedules of no iteration fail
         check_batches(runner.train_loop.dataloader)

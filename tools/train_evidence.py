@@ -10,17 +10,18 @@ import os.path as osp
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
 from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
-                                  keep_freed_memory, merge_options, number,
-                                  output_folder, read_config, run_tool,
-                                  setup_cpu_distributed, use_amp,
-                                  use_huge_pages)
+                                  merge_options, number, output_folder,
+                                  read_config, run_tool)
+from intr_mm.command_line.machine import (keep_freed_memory,
+                                          setup_cpu_distributed, use_amp,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.models import BaseExplainingHead, INTREncoder
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -152,7 +153,7 @@ def main() -> None:
     setup_cpu_distributed(cfg)
     with claim_work_dir(cfg.work_dir):
         choose_start(cfg, args.checkpoint, args.overwrite)
-        Runner.from_cfg(cfg).train()
+        ToolRunner.from_cfg(cfg).train()
     name = osp.basename(args.config)
     print(f'Test and explain it with {osp.join(cfg.work_dir, name)}.')
 

@@ -7,16 +7,12 @@ from .data_folders import (check_data_folders, keep_images, leaf_datasets,
                            leave_out_unreadable)
 from .flags import (DATA_FILES, OptionsAction, check_folder, device, number,
                     output_file, output_folder)
-from .machine import (advise_threads, check_display, keep_freed_memory,
-                      setup_cpu_distributed, use_amp, use_huge_pages)
 from .run_tool import TOOL_FLAGS, run_tool
 
 __all__ = [
     'DATA_FILES', 'OptionsAction', 'TOOL_FLAGS', 'add_checkpoint_check',
-    'advise_threads', 'check_config', 'check_data_folders', 'check_display',
-    'check_folder', 'cut_schedule', 'cut_topk', 'device', 'fill_num_classes',
-    'keep_images', 'keep_freed_memory', 'leaf_datasets',
+    'check_config', 'check_data_folders', 'check_folder', 'cut_schedule',
+    'cut_topk', 'device', 'fill_num_classes', 'keep_images', 'leaf_datasets',
     'leave_out_unreadable', 'load_config', 'merge_options', 'number',
-    'output_file', 'output_folder', 'read_config', 'run_tool',
-    'setup_cpu_distributed', 'use_amp', 'use_huge_pages'
+    'output_file', 'output_folder', 'read_config', 'run_tool'
 ]

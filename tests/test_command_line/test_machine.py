@@ -10,8 +10,9 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import digit_version
 
-from intr_mm.command_line import (advise_threads, check_display, machine,
-                                  setup_cpu_distributed)
+from intr_mm.command_line import machine
+from intr_mm.command_line.machine import (advise_threads, check_display,
+                                          setup_cpu_distributed)
 
 SETTING = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 on_linux_without_gpu = pytest.mark.skipif(
@@ -45,7 +46,7 @@ def mib_of(field, code, **env):
     others = {k: v for k, v in os.environ.items() if k not in settings}
     code = f"""
 import torch
-from intr_mm.command_line import keep_freed_memory, use_huge_pages
+from intr_mm.command_line.machine import keep_freed_memory, use_huge_pages
 {code}
 for line in open('/proc/self/smaps_rollup'):
     if line.startswith('{field}:'):

@@ -255,7 +255,8 @@ def test_cells_in_the_order_of_a_map():
     nn.init.normal_(model.head.query_embed.weight, std=8)
     nn.init.normal_(model.head.value.weight)
     image = tiny_batch((64, 96))['inputs'][0]
-    explainer = TASK_UTILS.build(dict(type='EvidenceExplainer', against='rest'))
+    explainer = TASK_UTILS.build(
+        dict(type='EvidenceExplainer', against='rest'))
     with torch.no_grad():
         explanation, = explainer(model, [image], torch.tensor([1]))
     explanation.maps = np.concatenate([explanation.maps, -explanation.maps])

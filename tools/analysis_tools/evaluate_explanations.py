@@ -11,7 +11,6 @@ import os.path as osp
 import mmengine
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
@@ -20,7 +19,9 @@ from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
                                   check_data_folders, fill_num_classes,
                                   keep_images, leave_out_unreadable,
                                   merge_options, number, output_folder,
-                                  read_config, run_tool, setup_cpu_distributed)
+                                  read_config, run_tool)
+from intr_mm.command_line.machine import setup_cpu_distributed
+from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.evaluation import Verdict, verdict
 from intr_mm.visualization.explanation_table import (draw_table, format_table,
                                                      make_rows)
@@ -193,7 +194,7 @@ def main() -> None:
     if args.skip_unreadable:
         unreadable = leave_out_unreadable(cfg, 'test_dataloader')
     cfg.test_evaluator = evaluators(cfg, columns, args)
-    runner = Runner.from_cfg(cfg)
+    runner = ToolRunner.from_cfg(cfg)
     rows, model = make_rows(runner.test())
     number = len(runner.test_dataloader.dataset)
     judged = judge(rows, model, runner.model.head)

@@ -16,14 +16,15 @@ import tempfile
 import mmengine
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from intr_mm.checkpoints import store_temperature
 from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
                                   merge_options, number, output_file,
-                                  read_config, run_tool, setup_cpu_distributed)
+                                  read_config, run_tool)
+from intr_mm.command_line.machine import setup_cpu_distributed
+from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.evaluation import calibration, fit_temperature
 
 
@@ -79,7 +80,7 @@ def predict(cfg: Config, split: str) -> tuple:
         cfg.experiment_name = os.path.basename(folder)
         cfg.test_evaluator = dict(
             type='OrderedDumpResults', out_file_path=path)
-        Runner.from_cfg(cfg).test()
+        ToolRunner.from_cfg(cfg).test()
         predictions = mmengine.load(path)
     return (torch.stack([p['pred_score'] for p in predictions]),
             torch.tensor([int(p['gt_label']) for p in predictions]))

@@ -1,0 +1,38 @@
+"""MMEngine's runner, with a short screen and a full log file."""
+import logging
+import re
+
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+# Messages that would push what a user looks for off the screen, and of
+# warnings those that name nothing a user could change.
+_FILE_ONLY = re.compile(
+    'System environment:'  # 60 lines
+    '|Config:\n'  # hundreds, and the folder holds the config itself
+    '|Hooks will be executed in the following order'  # 80 lines
+    '|paramwise_options -- '  # one line for each parameter
+    '|.* is skipped since its requires_grad='  # another for each frozen one
+    '|Distributed training is not used, all SyncBatchNorm'  # seldom any
+    # MMEngine's words on its own calls
+    '|"FileClient" will be deprecated|"HardDiskBackend" is the alias')
+
+
+class ToolRunner(Runner):
+    """Runner of the tools, whose log file alone takes environment, config,
+    hooks and options of single parameters."""
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """See :meth:`mmengine.runner.Runner.build_logger`."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                logger.info('Environment, config and hooks are in '
+                            f'{handler.baseFilename}.')
+            else:
+                handler.addFilter(_for_the_screen)
+        return logger
+
+
+def _for_the_screen(record: logging.LogRecord) -> bool:
+    return _FILE_ONLY.match(record.getMessage().lstrip('\n-')) is None
