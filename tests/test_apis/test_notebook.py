@@ -1,4 +1,5 @@
 import base64
+import runpy
 
 import cv2
 import nbformat
@@ -8,6 +9,7 @@ from nbclient import NotebookClient
 
 from intr_mm.datasets import RingSpecies
 from intr_mm.visualization import draw_explanation
+from ..test_tools.test_split_folder import SMALL, draw, write
 from ..tiny import DEMO, ROOT
 
 NOTEBOOK = ROOT / 'demo' / 'intr_one_image.ipynb'
@@ -74,8 +76,40 @@ def test_notebook_draws(inferencer, checkpoint, birds, monkeypatch, given):
     assert correlation(found[..., 0] - found[..., 2], expected) > .9
 
 
-def test_notebook_is_stored_without_outputs():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == 'code':
-            assert not cell.outputs and cell.execution_count is None
+@pytest.mark.slow
+@pytest.mark.heavy
+def test_from_a_folder_to_figures(tmp_path, monkeypatch):
+    for i in range(36):
+        write(tmp_path / f'photos/{"abc"[i % 3]}/{i}.png', draw(i))
+    others = 'model.head.num_layers', 'model.head.feedforward_channels'
+    options = {k: v for k, v in SMALL.items() if k not in others}
+    monkeypatch.setenv('PHOTOS', str(tmp_path / 'photos'))
+    monkeypatch.setenv('WORK', str(tmp_path / 'work'))
+    monkeypatch.setenv('OPTIONS',
+                       ' '.join(f'{k}={v}' for k, v in options.items()))
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    notebook = nbformat.read(
+        NOTEBOOK.parent / 'own_photos.ipynb', as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name='python3',
+        resources=dict(metadata=dict(path=str(NOTEBOOK.parent)))).execute()
+    assert len(pictures(notebook)) == 2
+    assert (tmp_path / 'work/gallery.pdf').stat().st_size > 1e4
+
+
+@pytest.mark.parametrize('path', sorted(NOTEBOOK.parent.glob('*.ipynb')))
+def test_stored_pictures_are_those_of_the_code(path):
+    """`demo/run_notebooks.py` stored them, in a run from top to bottom."""
+    digest = runpy.run_path(str(NOTEBOOK.parent /
+                                'run_notebooks.py'))['digest']
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.code_sha256 == digest(notebook)
+    assert len(pictures(notebook)) >= 2
+    assert path.stat().st_size < 1e6
+    counts = [c.execution_count for c in notebook.cells if 'outputs' in c]
+    assert counts == list(range(1, len(counts) + 1))
+    # of the machine that it ran on
+    assert str(
+        ROOT) not in path.read_text() and '/tmp/' not in path.read_text()
