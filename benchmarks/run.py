@@ -17,7 +17,7 @@ import torch
 from mmengine.config import Config
 
 import intr_mm
-from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   device, load_config, number, output_file)
 from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
                     TRAINING_MODES, Case, Task, plan)
@@ -128,11 +128,10 @@ class Bench:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Measure speed and RAM of INTR, alone or beside the '
+    parser = ToolParser(
+        'Measure speed and RAM of INTR, alone or beside the '
         'official code; benchmarks/README.md says how.',
-        parents=[TOOL_FLAGS],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        'python tools/analysis_tools/benchmark.py --out benchmark.json')
     add = parser.add_argument
     add('config', nargs='?', default=str(CONFIG), help='config file path')
     add('--official', help='checkout of github.com/Imageomics/INTR')

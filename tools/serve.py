@@ -20,21 +20,25 @@ from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, device,
+from intr_mm.command_line import (OptionsAction, ToolParser, device,
                                   load_config, number, run_tool)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Ask a model about your photos, on a local page',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Ask a model about your photos, on a local page',
+        'python tools/serve.py configs/intr_demo.py CHECKPOINT')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
         '--host',
         default='127.0.0.1',
         help='address to listen on, by default for this computer only')
-    parser.add_argument('--port', type=number(0, 65535), default=8000)
+    parser.add_argument(
+        '--port',
+        type=number(0, 65535),
+        default=8000,
+        help='port to listen on, 0 for any that is free')
     parser.add_argument(
         '--max-mb',
         type=number(.001, 1000, kind=float),

@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, cut_topk,
                                   fill_num_classes, leave_out_unreadable,
@@ -28,8 +28,10 @@ NEEDS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Test (and eval) a model', parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Test (and eval) a model',
+        'python tools/test.py configs/intr_demo.py CHECKPOINT --out '
+        'predictions.csv')
     parser.add_argument('config', help='test config file path')
     parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
@@ -107,7 +109,12 @@ def parse_args() -> argparse.Namespace:
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
         help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help='set by the launcher')
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')

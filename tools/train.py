@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (OptionsAction, ToolParser,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, cut_schedule, cut_topk,
                                   fill_num_classes, merge_options,
@@ -24,8 +24,8 @@ NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Train a model', parents=[TOOL_FLAGS])
+    parser = ToolParser('Train a model',
+                        'python tools/train.py configs/intr_demo.py --amp')
     parser.add_argument('config', help='train config file path')
     parser.add_argument(
         '--work-dir',
@@ -75,7 +75,12 @@ def parse_args() -> argparse.Namespace:
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
         help='job launcher')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help='set by the launcher')
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (OptionsAction, ToolParser,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
                                   merge_options, number, output_folder,
@@ -28,9 +28,9 @@ NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Train an evidence head on a trained model',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Train an evidence head on a trained model',
+        'python tools/train_evidence.py configs/intr_cub.py CHECKPOINT')
     parser.add_argument('config', help='config of the trained model')
     parser.add_argument('checkpoint', help='its checkpoint file')
     parser.add_argument(

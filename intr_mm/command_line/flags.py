@@ -1,4 +1,4 @@
-"""Types of flags, which refuse a wrong value before a tool does anything."""
+"""Flags of the tools, which refuse a wrong value before anything is done."""
 import argparse
 import math
 import os
@@ -12,6 +12,36 @@ from mmengine.fileio.io import file_handlers
 
 # Endings of what `mmengine.dump` writes.
 DATA_FILES = tuple(f'.{ending}' for ending in file_handlers)
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Parser of a tool, whose help shows every default and an example.
+
+    Args:
+        description: What the tool does.
+        example: A command.
+    """
+
+    def __init__(self, description: str, example: str) -> None:
+        super().__init__(
+            description=description,
+            epilog=f'Example:\n  {example}',
+            formatter_class=_ToolHelp)
+        self.add_argument(
+            '--debug',
+            action='store_true',
+            help='show the traceback of every error, also where a sentence '
+            'says what is wrong')
+
+
+class _ToolHelp(argparse.RawDescriptionHelpFormatter):
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        nothing = (None, False, argparse.SUPPRESS)
+        if 'default' in action.help or any(action.default is value
+                                           for value in nothing):
+            return action.help
+        return f'{action.help} (default: %(default)s)'
 
 
 def number(low: float, high: float = math.inf, kind: type = int) -> Callable:

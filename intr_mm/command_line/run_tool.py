@@ -4,7 +4,6 @@ What went wrong is told in one sentence on stderr, as ``tool: sentence``, with
 exit code 1. Errors that nobody foresaw keep their traceback. With ``--debug``
 all do.
 """
-import argparse
 import builtins
 import dis
 import errno
@@ -20,14 +19,6 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from mmengine.registry import build_from_cfg
-
-# for `argparse.ArgumentParser(parents=[...])`
-TOOL_FLAGS = argparse.ArgumentParser(add_help=False)
-TOOL_FLAGS.add_argument(
-    '--debug',
-    action='store_true',
-    help='show the traceback of every error, also where a sentence says what '
-    'is wrong')
 
 # Packages whose checks are written for users.
 OURS = ('intr_mm', 'benchmarks', '__main__')

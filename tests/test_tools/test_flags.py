@@ -1,5 +1,7 @@
 """The flags of the tools do what those of MMPretrain's tools do."""
+import argparse
 import importlib.util
+import runpy
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from intr_mm.command_line import machine
+from intr_mm.command_line import ToolParser, machine
 from ..tiny import CONFIG, ROOT
 
 OURS = ROOT / 'tools'
@@ -100,3 +102,37 @@ def test_amp_on_cpu(monkeypatch, supported):
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
     wrapper = cfg['optim_wrapper'].get('type')
     assert wrapper == ('BFloat16OptimWrapper' if supported else None)
+
+
+@pytest.mark.parametrize(
+    'tool', [
+        tool for tool in sorted((ROOT / 'tools').rglob('*.py'))
+        if 'ToolParser(' in tool.read_text()
+    ],
+    ids=lambda tool: tool.stem)
+def test_help_shows_defaults_and_an_example(tool, monkeypatch, capsys):
+    """The example is one that the tool takes."""
+    parsers = []
+    init = ToolParser.__init__
+    monkeypatch.setattr(
+        ToolParser, '__init__',
+        lambda parser, *args: parsers.append(parser) or init(parser, *args))
+    monkeypatch.syspath_prepend(tool.parent)
+    parse_args = runpy.run_path(str(tool))['parse_args']
+    monkeypatch.setattr(sys, 'argv', [tool.name, '--help'])
+    with pytest.raises(SystemExit) as end:
+        parse_args()
+    assert end.value.code == 0
+    parser, = parsers
+    shown = ' '.join(capsys.readouterr().out.split())
+    for action in parser._actions:
+        name = '/'.join(action.option_strings) or action.dest
+        assert action.help, name
+        if action.default not in (None, False, argparse.SUPPRESS, []):
+            assert 'default' in parser._get_formatter()._get_help_string(
+                action), name
+    example = shown.partition('Example: ')[2].replace('\\ ', '')
+    python, path, *args = example.split()
+    assert (python, ROOT / path) == ('python', tool)
+    monkeypatch.setattr(sys, 'argv', [tool.name, *args])
+    parse_args()

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (OptionsAction, ToolParser,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
                                   keep_images, leave_out_unreadable,
@@ -41,8 +41,10 @@ NEEDS = ('model', 'test_dataloader', 'test_evaluator')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Evaluate explanations', parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Evaluate explanations',
+        'python tools/analysis_tools/evaluate_explanations.py CONFIG '
+        'CHECKPOINT')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(

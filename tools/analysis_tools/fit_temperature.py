@@ -18,7 +18,7 @@ import torch
 from mmengine.config import Config
 
 from intr_mm.checkpoints import store_temperature
-from intr_mm.command_line import (DATA_FILES, TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   add_checkpoint_check, check_config,
                                   check_data_folders, fill_num_classes,
                                   merge_options, number, output_file,
@@ -29,8 +29,9 @@ from intr_mm.evaluation import calibration, fit_temperature
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Fit a temperature', parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Fit a temperature',
+        'python tools/analysis_tools/fit_temperature.py CONFIG CHECKPOINT')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(

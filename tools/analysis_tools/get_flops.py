@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 # Height and width of the usual photo of CUB-200-2011.
-from intr_mm.command_line import TOOL_FLAGS, load_config, number, run_tool
+from intr_mm.command_line import ToolParser, load_config, number, run_tool
 
 PHOTO = (375, 500)
 
@@ -106,9 +106,9 @@ def input_shape(cfg: Config) -> tuple[int, int]:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Count FLOPs and parameters of a model',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Count FLOPs and parameters of a model',
+        'python tools/analysis_tools/get_flops.py configs/intr_cub.py')
     parser.add_argument('config', help='config file path')
     parser.add_argument(
         '--shape',

@@ -17,7 +17,7 @@ from mmengine.visualization.utils import img_from_canvas
 from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, device,
+from intr_mm.command_line import (OptionsAction, ToolParser, device,
                                   load_config, output_file, run_tool)
 from intr_mm.evaluation import select_heads
 from intr_mm.visualization import draw_attention
@@ -26,9 +26,10 @@ ORDERS = dict(least='least needed first', most='most needed first')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Find the heads on which a decision rests',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Find the heads on which a decision rests',
+        'python tools/analysis_tools/select_heads.py CONFIG CHECKPOINT --img '
+        'bird.jpg')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--img', required=True, help='image file')

@@ -7,7 +7,7 @@ import mmcv
 import numpy as np
 from mmengine.fileio import load
 
-from intr_mm.command_line import TOOL_FLAGS, run_tool
+from intr_mm.command_line import ToolParser, run_tool
 from intr_mm.evaluation import verdict
 
 # What the columns "measured", "by area" and "shuffled" stand for.
@@ -35,8 +35,10 @@ COMPARED = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Summarize the demo', parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Summarize the demo',
+        'python tools/analysis_tools/summarize_demo.py \\\n'
+        '    work_dirs/intr_demo work_dirs/intr_demo_evidence')
     parser.add_argument(
         'work_dir',
         type=Path,

@@ -12,16 +12,16 @@ from pathlib import Path
 from get_flops import count_config
 from mmengine.config import Config
 
-from intr_mm.command_line import TOOL_FLAGS, run_tool
+from intr_mm.command_line import ToolParser, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 METAFILE = ROOT / 'configs' / 'metafile.yml'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Write FLOPs and parameters into configs/metafile.yml',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Write FLOPs and parameters into configs/metafile.yml',
+        'python tools/analysis_tools/update_metafile.py --check')
     parser.add_argument(
         '--check',
         action='store_true',

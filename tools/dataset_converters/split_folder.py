@@ -6,8 +6,6 @@ CustomDataset beside the config, and photos.csv, which can be corrected and
 given back. Photos that are almost the same stay in one split, as one of them
 in training would give away the other. A split that is there already, as
 folders or in a CSV, is kept.
-
-Example: python tools/dataset_converters/split_folder.py photos
 """
 import argparse
 import csv
@@ -27,7 +25,7 @@ from mmpretrain.utils import track
 from terminaltables import AsciiTable
 
 from intr_mm.apis.class_names import plain_name
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, merge_options,
+from intr_mm.command_line import (OptionsAction, ToolParser, merge_options,
                                   number, output_folder, read_config, run_tool)
 from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
@@ -43,10 +41,8 @@ RECIPE_PHOTOS, MOST_REPEATS = 1500, 8
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        parents=[TOOL_FLAGS],
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(
+        __doc__, 'python tools/dataset_converters/split_folder.py photos')
     parser.add_argument(
         'photos',
         help='folder of class folders, or of train, val and test folders of '

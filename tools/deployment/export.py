@@ -11,7 +11,7 @@ import logging
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.image_inputs import describe_dataset
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction, load_config,
+from intr_mm.command_line import (OptionsAction, ToolParser, load_config,
                                   number, output_file, run_tool)
 from intr_mm.deploy import export_onnx
 from intr_mm.deploy.onnx_export import check_requirements
@@ -24,8 +24,10 @@ def maps(text: str) -> str | int:
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Write a model into one ONNX file', parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Write a model into one ONNX file',
+        'python tools/deployment/export.py CONFIG CHECKPOINT model.onnx '
+        '--maps pred')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(

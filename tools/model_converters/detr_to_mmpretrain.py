@@ -19,13 +19,14 @@ from intr_mm.checkpoints import (add_conversion_args, check_complete,
                                  find_weights, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
-from intr_mm.command_line import TOOL_FLAGS, run_tool
+from intr_mm.command_line import ToolParser, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Make the start of an INTR of a DETR checkpoint',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Make the start of an INTR of a DETR checkpoint',
+        'python tools/model_converters/detr_to_mmpretrain.py detr-r50.pth '
+        'start.pth --num-classes 200')
     add_conversion_args(parser, 'DETR checkpoint, path or URL',
                         'checkpoint to write')
     parser.add_argument(

@@ -17,13 +17,14 @@ from intr_mm.checkpoints import (OFFICIAL_INTR, add_conversion_args,
                                  identify, read_checkpoint,
                                  refuse_in_one_sentence, report_conversion,
                                  save_weights)
-from intr_mm.command_line import TOOL_FLAGS, run_tool
+from intr_mm.command_line import ToolParser, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Convert an official INTR checkpoint',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Convert an official INTR checkpoint',
+        'python tools/model_converters/intr_to_mmpretrain.py official.pth '
+        'intr.pth')
     add_conversion_args(parser, 'official checkpoint, path or URL',
                         'checkpoint to write')
     return parser.parse_args()

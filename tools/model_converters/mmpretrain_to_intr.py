@@ -14,13 +14,14 @@ from intr_mm.checkpoints import (TO_OFFICIAL, add_conversion_args,
                                  class_names, describe, find_weights,
                                  is_our_name, read_checkpoint,
                                  refuse_in_one_sentence, rename, save_weights)
-from intr_mm.command_line import TOOL_FLAGS, run_tool
+from intr_mm.command_line import ToolParser, run_tool
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Convert a checkpoint to that of the official INTR code',
-        parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        'Convert a checkpoint to that of the official INTR code',
+        'python tools/model_converters/mmpretrain_to_intr.py intr.pth '
+        'official.pth')
     add_conversion_args(parser, 'checkpoint of this package',
                         'official checkpoint to write')
     return parser.parse_args()

@@ -15,7 +15,7 @@ from mmpretrain.utils import track
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
-from intr_mm.command_line import (TOOL_FLAGS, OptionsAction,
+from intr_mm.command_line import (OptionsAction, ToolParser,
                                   check_data_folders, check_folder, device,
                                   fill_num_classes, leaf_datasets, load_config,
                                   number, output_file, output_folder, run_tool)
@@ -31,7 +31,10 @@ from intr_mm.visualization.figure_flags import (MOST_TOGETHER, TOGETHER,
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, parents=[TOOL_FLAGS])
+    parser = ToolParser(
+        __doc__,
+        'python tools/visualization/explain.py CONFIG CHECKPOINT --img '
+        'bird.jpg')
     parser.add_argument('config', help='config file path')
     parser.add_argument('checkpoint', help='checkpoint or exported file')
     parser.add_argument(
