@@ -93,10 +93,7 @@ def test_launcher_that_is_stopped(images, tmp_path):
         options={'train_cfg.max_epochs': 1000})
     while 'Epoch(train)' not in process.stdout.readline():
         assert process.poll() is None, process.stdout.read()
-    children = f'/proc/{process.pid}/task/{process.pid}/children'
-    with open(children) as f:
-        launcher, = f.read().split()
-    os.kill(int(launcher), signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
     log = finish(process, 128 + signal.SIGTERM)
     assert 'Traceback' not in log
     assert 'launch.py: stopped by SIGTERM; run `' in log
