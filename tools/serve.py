@@ -20,8 +20,8 @@ from PIL import Image
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.photo_server import ExplanationServer
-from intr_mm.command_line import (OptionsAction, ToolParser, device,
-                                  load_config, number, run_tool)
+from intr_mm.command_line import (ToolParser, device, load_config, number,
+                                  run_tool)
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,11 +55,7 @@ def parse_args() -> argparse.Namespace:
         type=device,
         default=get_device(),
         help='where to run, such as `cuda:0`, by default on a GPU if any')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
+    parser.add_cfg_options()
     return parser.parse_args()
 
 

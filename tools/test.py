@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Test a model, with the flags of MMPretrain's tool of the same name."""
 import argparse
-import os
 import os.path as osp
 from copy import deepcopy
 
@@ -11,9 +10,8 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
-                                  add_checkpoint_check, check_config,
-                                  check_data_folders, cut_topk,
+from intr_mm.command_line import (DATA_FILES, ToolParser, add_checkpoint_check,
+                                  check_config, check_data_folders, cut_topk,
                                   fill_num_classes, leave_out_unreadable,
                                   merge_options, number, output_file,
                                   output_folder, read_config, run_tool)
@@ -48,13 +46,7 @@ def parse_args() -> argparse.Namespace:
         '--out-item',
         choices=['metrics', 'pred'],
         help='what `--out` holds, the predictions by default')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`, '
-        '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
-        'and without white space)')
+    parser.add_cfg_options()
     parser.add_argument(
         '--amp',
         action='store_true',
@@ -104,17 +96,7 @@ def parse_args() -> argparse.Namespace:
         help='name and count images that cannot be read, and leave them out '
         'of all figures; without, the first ends the test, as its figures '
         'would be of other data than was asked')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher')
-    parser.add_argument(
-        '--local_rank',
-        '--local-rank',
-        type=int,
-        default=0,
-        help='set by the launcher')
+    parser.add_launcher()
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
@@ -131,7 +113,6 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--out {args.out} holds the '
                          f"{args.out_item or 'pred'}, which are written to "
                          f"{', '.join(endings)}: choose one of these endings")
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env python
 """Train a model, with the flags of MMPretrain's tool of the same name."""
 import argparse
-import os
 import os.path as osp
 
 from mmengine.config import Config, ConfigDict
@@ -9,11 +8,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (OptionsAction, ToolParser,
-                                  add_checkpoint_check, check_config,
-                                  check_data_folders, cut_schedule, cut_topk,
-                                  fill_num_classes, merge_options,
-                                  output_folder, read_config, run_tool)
+from intr_mm.command_line import (ToolParser, add_checkpoint_check,
+                                  check_config, check_data_folders,
+                                  cut_schedule, cut_topk, fill_num_classes,
+                                  merge_options, output_folder, read_config,
+                                  run_tool)
 from intr_mm.command_line.machine import (advise_threads, keep_freed_memory,
                                           setup_cpu_distributed, use_amp,
                                           use_huge_pages)
@@ -63,26 +62,9 @@ def parse_args() -> argparse.Namespace:
         '--no-persistent-workers',
         action='store_true',
         help='disable the persistent_workers option in dataloaders')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`, '
-        '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
-        'and without white space)')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher')
-    parser.add_argument(
-        '--local_rank',
-        '--local-rank',
-        type=int,
-        default=0,
-        help='set by the launcher')
+    parser.add_cfg_options()
+    parser.add_launcher()
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

@@ -13,11 +13,10 @@ from mmengine.device import get_device
 from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (OptionsAction, ToolParser,
-                                  add_checkpoint_check, check_config,
-                                  check_data_folders, fill_num_classes,
-                                  merge_options, number, output_folder,
-                                  read_config, run_tool)
+from intr_mm.command_line import (ToolParser, add_checkpoint_check,
+                                  check_config, check_data_folders,
+                                  fill_num_classes, merge_options, number,
+                                  output_folder, read_config, run_tool)
 from intr_mm.command_line.machine import (keep_freed_memory,
                                           setup_cpu_distributed, use_amp,
                                           use_huge_pages)
@@ -64,12 +63,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='enable automatic-mixed-precision training, in bfloat16 where it '
         'is supported')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the new config, as in `xxx=yyy`, such as '
-        'model.head.mass_weight=0.3')
+    parser.add_cfg_options('the new config')
     return parser.parse_args()
 
 

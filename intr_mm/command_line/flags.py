@@ -33,6 +33,31 @@ class ToolParser(argparse.ArgumentParser):
             help='show the traceback of every error, also where a sentence '
             'says what is wrong')
 
+    def add_cfg_options(self, what: str = 'the config') -> None:
+        """Take ``--cfg-options``, which change settings of something."""
+        self.add_argument(
+            '--cfg-options',
+            nargs='+',
+            action=OptionsAction,
+            default={},
+            help=f'override settings of {what}, as in `xxx=yyy`, '
+            '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
+            'and without white space)')
+
+    def add_launcher(self) -> None:
+        """Take what launchers of several processes say."""
+        self.add_argument(
+            '--launcher',
+            choices=['none', 'pytorch', 'slurm', 'mpi'],
+            default='none',
+            help='job launcher')
+        self.add_argument(
+            '--local_rank',
+            '--local-rank',
+            action=_LocalRank,
+            type=int,
+            help='set by the launcher')
+
 
 class _ToolHelp(argparse.RawDescriptionHelpFormatter):
 
@@ -149,6 +174,14 @@ def device(text: str) -> str:
             f'{text!r} is not there, PyTorch finds '
             f'{torch.cuda.device_count()} CUDA devices: use another, or cpu')
     return text
+
+
+class _LocalRank(argparse.Action):
+    """Hand the number on to MMEngine, unless the environment has it."""
+
+    def __call__(self, parser, namespace, value, option_string=None) -> None:
+        setattr(namespace, self.dest, value)
+        os.environ.setdefault('LOCAL_RANK', str(value))
 
 
 class OptionsAction(DictAction):

@@ -14,12 +14,11 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
 import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.command_line import (OptionsAction, ToolParser,
-                                  add_checkpoint_check, check_config,
-                                  check_data_folders, fill_num_classes,
-                                  keep_images, leave_out_unreadable,
-                                  merge_options, number, output_folder,
-                                  read_config, run_tool)
+from intr_mm.command_line import (ToolParser, add_checkpoint_check,
+                                  check_config, check_data_folders,
+                                  fill_num_classes, keep_images,
+                                  leave_out_unreadable, merge_options, number,
+                                  output_folder, read_config, run_tool)
 from intr_mm.command_line.machine import setup_cpu_distributed
 from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.evaluation import Verdict, verdict
@@ -92,11 +91,7 @@ def parse_args() -> argparse.Namespace:
         type=output_folder,
         default='work_dirs/explanations',
         help='folder for explanations.json and explanations.png')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
+    parser.add_cfg_options()
     return parser.parse_args()
 
 

@@ -18,11 +18,10 @@ import torch
 from mmengine.config import Config
 
 from intr_mm.checkpoints import store_temperature
-from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
-                                  add_checkpoint_check, check_config,
-                                  check_data_folders, fill_num_classes,
-                                  merge_options, number, output_file,
-                                  read_config, run_tool)
+from intr_mm.command_line import (DATA_FILES, ToolParser, add_checkpoint_check,
+                                  check_config, check_data_folders,
+                                  fill_num_classes, merge_options, number,
+                                  output_file, read_config, run_tool)
 from intr_mm.command_line.machine import setup_cpu_distributed
 from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.evaluation import calibration, fit_temperature
@@ -47,11 +46,7 @@ def parse_args() -> argparse.Namespace:
         '--out',
         type=output_file(*DATA_FILES),
         help='JSON file for the figures')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
+    parser.add_cfg_options()
     return parser.parse_args()
 
 

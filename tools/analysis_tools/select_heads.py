@@ -17,8 +17,8 @@ from mmengine.visualization.utils import img_from_canvas
 from mmpretrain.visualization import create_figure
 
 from intr_mm.apis import INTRInferencer
-from intr_mm.command_line import (OptionsAction, ToolParser, device,
-                                  load_config, output_file, run_tool)
+from intr_mm.command_line import (ToolParser, device, load_config, output_file,
+                                  run_tool)
 from intr_mm.evaluation import select_heads
 from intr_mm.visualization import draw_attention
 
@@ -45,12 +45,7 @@ def parse_args() -> argparse.Namespace:
         help='file of the figure, heads.png by default')
     parser.add_argument(
         '--device', type=device, default='cpu', help='where to run')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        default={},
-        help='override settings of the model, as in `head.num_layers=2`')
+    parser.add_cfg_options('the model')
     return parser.parse_args()
 
 

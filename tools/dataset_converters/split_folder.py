@@ -25,8 +25,8 @@ from mmpretrain.utils import track
 from terminaltables import AsciiTable
 
 from intr_mm.apis.class_names import plain_name
-from intr_mm.command_line import (OptionsAction, ToolParser, merge_options,
-                                  number, output_folder, read_config, run_tool)
+from intr_mm.command_line import (ToolParser, merge_options, number,
+                                  output_folder, read_config, run_tool)
 from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
                                          group_photos, look_at, read_csv,
@@ -92,12 +92,7 @@ def parse_args() -> argparse.Namespace:
         '--overwrite',
         action='store_true',
         help='replace another split in the same folder')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        default={},
-        help='settings that the written config holds, as in `xxx=yyy`')
+    parser.add_cfg_options('the written config')
     args = parser.parse_args()
     if not (0 < args.val_share < 1 and 0 <= args.test_share < 1
             and args.val_share + args.test_share < 1):

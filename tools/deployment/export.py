@@ -11,8 +11,8 @@ import logging
 
 from intr_mm.apis import INTRInferencer
 from intr_mm.apis.image_inputs import describe_dataset
-from intr_mm.command_line import (OptionsAction, ToolParser, load_config,
-                                  number, output_file, run_tool)
+from intr_mm.command_line import (ToolParser, load_config, number, output_file,
+                                  run_tool)
 from intr_mm.deploy import export_onnx
 from intr_mm.deploy.onnx_export import check_requirements
 
@@ -56,11 +56,7 @@ def parse_args() -> argparse.Namespace:
         help='divides the logits for scores, of fit_temperature.py; the file '
         'names it, and its logits stay as they are (default: the one beside '
         'the checkpoint, or 1)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
+    parser.add_cfg_options()
     return parser.parse_args()
 
 

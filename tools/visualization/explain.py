@@ -15,10 +15,10 @@ from mmpretrain.utils import track
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
-from intr_mm.command_line import (OptionsAction, ToolParser,
-                                  check_data_folders, check_folder, device,
-                                  fill_num_classes, leaf_datasets, load_config,
-                                  number, output_file, output_folder, run_tool)
+from intr_mm.command_line import (ToolParser, check_data_folders, check_folder,
+                                  device, fill_num_classes, leaf_datasets,
+                                  load_config, number, output_file,
+                                  output_folder, run_tool)
 from intr_mm.evaluation import rank_heads
 from intr_mm.structures import Explanation
 from intr_mm.visualization import (HTMLReport, comparison_figure,
@@ -104,13 +104,7 @@ def parse_args() -> argparse.Namespace:
         '--device',
         type=device,
         help='such as cuda:0 or cpu (default: what there is)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`, '
-        '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
-        'and without white space)')
+    parser.add_cfg_options()
     args = parser.parse_args()
     check_figure_flags(parser, args)
     return args
