@@ -8,9 +8,10 @@ from .counterfactual_flips import CounterfactualFlips
 from .map_statistics import ClassDistinctness, HeadDiversity
 from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
-from .perturbation import InsertionDeletion, PerturbationMetric, RegionBlanking
+from .perturbation import (InsertionDeletion, PerturbationMetric,
+                           RegionBlanking, compare_deletion)
 from .pointing import PointingGame, PointingMetric
-from .prediction_tables import PredictionTables
+from .prediction_tables import PredictionTables, confused_pairs, rate_classes
 from .verdict import Verdict, verdict
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
     'PerturbationMetric', 'PointingGame', 'PointingMetric', 'PredictionTables',
     'RegionBlanking', 'Verdict', 'apply_temperature', 'calibration',
-    'fit_temperature', 'rank_heads', 'select_heads', 'verdict'
+    'compare_deletion', 'confused_pairs', 'fit_temperature', 'rank_heads',
+    'rate_classes', 'select_heads', 'verdict'
 ]

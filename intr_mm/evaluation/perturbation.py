@@ -1,18 +1,19 @@
 """Metrics that change an image where an explainer points, and ask the model
 again."""
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import nan
 
 import cv2
 import numpy as np
 import torch
 from mmpretrain.registry import METRICS, TASK_UTILS
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad as pad_to
 from torchvision.transforms.functional import gaussian_blur
 
 from intr_mm.explainers import image_rng
-from intr_mm.models import INTRClassifier, prepare_images
+from intr_mm.models import INTRClassifier, explain_batch, prepare_images
 from intr_mm.models.utils import last_of
 from intr_mm.structures import Explanation
 from .base import ModelMetric, bootstrap_interval
@@ -239,6 +240,7 @@ class InsertionDeletion(PerturbationMetric):
         blur: Size and sigma in pixels of the Gaussian.
         of: What is replaced, ``'pixels'`` of the image or ``'cells'`` of the
             feature map that the encoder reads.
+        curves: Which of the two to follow; each costs as much.
         **kwargs: Others of :class:`PerturbationMetric`.
     """
 
@@ -251,11 +253,15 @@ class InsertionDeletion(PerturbationMetric):
                  insertion_baseline: str = 'blur',
                  blur: Sequence[float] = (11, 5),
                  of: str = 'pixels',
+                 curves: Sequence[str] = ('insertion', 'deletion'),
                  **kwargs) -> None:
         super().__init__(explainer, **kwargs)
         if of not in ('pixels', 'cells'):
             raise ValueError(f'InsertionDeletion got of={of!r}: use '
                              "'pixels' or 'cells'.")
+        if not curves or not {'insertion', 'deletion'}.issuperset(curves):
+            raise ValueError(f'InsertionDeletion got curves={curves!r}: use '
+                             "'insertion', 'deletion' or both.")
         for baseline in (deletion_baseline, insertion_baseline):
             if baseline not in ('blank', 'blur'):
                 raise ValueError(f'InsertionDeletion got the baseline '
@@ -268,6 +274,7 @@ class InsertionDeletion(PerturbationMetric):
         self.insertion_baseline = insertion_baseline
         self.blur = blur
         self.of = of
+        self.curves = curves
 
     def evaluate_image(self, image: Tensor, class_: int,
                        explanation: Explanation) -> dict[str, Sequence[float]]:
@@ -281,11 +288,12 @@ class InsertionDeletion(PerturbationMetric):
         away, back = (
             self._baseline(image, kind)
             for kind in (self.deletion_baseline, self.insertion_baseline))
-        areas = dict(insertion=[], deletion=[])
+        sides = dict(deletion=(away, image), insertion=(image, back))
+        areas = {name: [] for name in self.curves}
         for rank in ranks:
             taken = rank < (share * rank.numel()).round()
-            for name, there, elsewhere in (('deletion', away, image),
-                                           ('insertion', image, back)):
+            for name in self.curves:
+                there, elsewhere = sides[name]
                 if self.of == 'cells':
                     scores = self.cell_scores(taken[:, 0],
                                               torch.stack([there, elsewhere]))
@@ -300,6 +308,46 @@ class InsertionDeletion(PerturbationMetric):
             return self.blank().expand_as(image)
         size, sigma = self.blur
         return gaussian_blur(image, [int(size)] * 2, [float(sigma)] * 2)
+
+
+@torch.no_grad()
+def compare_deletion(model: nn.Module,
+                     batches: Iterable[dict],
+                     steps: int = 8) -> tuple[dict, dict]:
+    """Deletion in the order of the maps that are shown, beside chance.
+
+    Args:
+        model: See :func:`intr_mm.models.explain_batch`.
+        batches: Of images, as a dataloader gives them.
+        steps: Number of steps.
+
+    Returns:
+        Of the maps, and of chance: the mean area of the predicted class, see
+        :class:`InsertionDeletion`, as ``value``, the bounds ``low`` and
+        ``high`` of its 95 percent interval, and ``num_images``.
+    """
+    own = 'Evidence' if model.head.gives_evidence else 'Attention'
+    metrics = [
+        InsertionDeletion(
+            dict(type=f'{name}Explainer'),
+            steps=steps,
+            curves=('deletion', ),
+            interval=True) for name in (own, 'Random')
+    ]
+    for metric in metrics:
+        metric.prepare(model)
+    for data in batches:
+        samples, _ = explain_batch(model, data['inputs'])
+        labels = [dict(pred_label=sample.pred_label) for sample in samples]
+        for metric in metrics:
+            metric.process(data, labels)
+    found = [metric.compute_metrics(metric.results) for metric in metrics]
+    return tuple(
+        dict(
+            value=figures.get('deletion', nan),
+            low=figures.get('deletion_low', nan),
+            high=figures.get('deletion_high', nan),
+            num_images=figures['num_images']) for figures in found)
 
 
 @METRICS.register_module()

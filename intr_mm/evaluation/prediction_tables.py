@@ -84,7 +84,7 @@ class PredictionTables(BaseMetric):
         true = torch.tensor([result['true'] for result in results])
         predicted = torch.tensor([result['best'][1][0] for result in results])
         confusion = ConfusionMatrix.calculate(predicted, true, num_classes)
-        classes = _rate_classes(predicted, true, names)
+        classes = rate_classes(predicted, true, names)
         self._write(images, classes, confusion.tolist(), names)
         _print_confused(confusion, names)
         return {}
@@ -137,10 +137,20 @@ class PredictionTables(BaseMetric):
         print_log(f"Wrote {', '.join(map(str, files))}.", 'current')
 
 
-def _rate_classes(predicted: Tensor, true: Tensor,
-                  names: Sequence[str]) -> list[dict]:
-    """Precision, recall and F1 score in percent; None where no image of a
-    class was there, or was predicted."""
+def rate_classes(predicted: Tensor, true: Tensor,
+                 names: Sequence[str]) -> list[dict]:
+    """How well each class is told.
+
+    Args:
+        predicted: Class of each image, (N, ).
+        true: The same.
+        names: Names of all classes.
+
+    Returns:
+        Of each class ``images``, ``predicted``, ``class``, and in percent
+        ``precision``, ``recall`` and ``f1``, which are None where no image of
+        it was there, or was predicted.
+    """
     figures = SingleLabelMetric.calculate(
         predicted, true, average=None, num_classes=len(names))
     precision, recall, f1, support = (f.tolist() for f in figures)
@@ -156,23 +166,46 @@ def _rate_classes(predicted: Tensor, true: Tensor,
     ]
 
 
-def _print_confused(confusion: Tensor, names: Sequence[str]) -> None:
+def confused_pairs(confusion: Tensor, most: int = _SHOWN) -> list[dict]:
+    """Classes that are taken for each other.
+
+    Args:
+        confusion: Counts (C, C), the true classes as rows.
+        most: Number of pairs.
+
+    Returns:
+        Those that are confused most, and first. ``classes`` are two indices;
+        ``taken`` says how often the first is taken for the second, and how
+        often the second for the first; ``images`` how many both have.
+    """
     wrong = confusion.clone()
     wrong.fill_diagonal_(0)
     both = torch.triu(wrong + wrong.T)
-    values, places = both.flatten().topk(min(_SHOWN, both.numel()))
-    rows = [['class', 'and class', 'confused', 'of images']]
-    support = confusion.sum(1)
+    values, places = both.flatten().topk(min(most, both.numel()))
+    support = confusion.sum(1).tolist()
+    pairs = []
     for value, place in zip(values.tolist(), places.tolist()):
         if value:
-            one, other = divmod(place, len(names))
-            rows.append([
-                names[one], names[other], value,
-                int(support[one] + support[other])
-            ])
-    if len(rows) > 1:
-        print_log('The most confused pairs:\n' + AsciiTable(rows).table,
-                  'current')
+            one, other = divmod(place, len(confusion))
+            pairs.append(
+                dict(
+                    classes=[one, other],
+                    taken=[int(wrong[one, other]),
+                           int(wrong[other, one])],
+                    images=support[one] + support[other]))
+    return pairs
+
+
+def _print_confused(confusion: Tensor, names: Sequence[str]) -> None:
+    rows = [[
+        *(names[i] for i in pair['classes']),
+        sum(pair['taken']), pair['images']
+    ] for pair in confused_pairs(confusion)]
+    if rows:
+        header = ['class', 'and class', 'confused', 'of images']
+        print_log(
+            f'The most confused pairs:\n{AsciiTable([header, *rows]).table}',
+            'current')
 
 
 def _csv(rows: list[dict]) -> str:

@@ -21,6 +21,7 @@ def verdict(*,
             even_top1: float | None = None,
             same: float | None = None,
             num_classes: int | None = None,
+            guess: float | None = None,
             margin: float | None = None,
             deletion: dict[str, float] | None = None,
             random_deletion: dict[str, float] | None = None) -> Verdict:
@@ -37,7 +38,9 @@ def verdict(*,
         even_top1: ``top1`` of :class:`EvenAttention`.
         same: ``same`` of it, which stands for the two where labels are not
             known.
-        num_classes: Number of classes.
+        num_classes: Number of classes, which tells the top-1 of a guess.
+        guess: It, where classes are not equally frequent: the share of the
+            most frequent one.
         margin: ``margin`` of :class:`EvenAttention`.
         deletion: Of :class:`InsertionDeletion`, in the order of the maps that
             are shown: ``value``, and ``low`` and ``high`` of its interval.
@@ -47,10 +50,12 @@ def verdict(*,
         nan if figure is None else figure
         for figure in (top1, even_top1, same, margin))
     chance = 100 / num_classes if num_classes else nan
+    if guess is not None:
+        chance = guess
     kept = (even_top1 - chance) / (top1 - chance) if top1 > chance else nan
     if isfinite(same):
         guess = chance if isfinite(chance) else 0
-        kept = (same - guess) / (100 - guess)
+        kept = (same - guess) / (100 - guess) if guess < 100 else nan
     shown, random = (
         dict(value=nan, low=nan, high=nan) | (entry or {})
         for entry in (deletion, random_deletion))
@@ -66,13 +71,13 @@ def verdict(*,
         level = 'in part'
 
     said = []
+    beside = f' (chance {chance:.1f})' if isfinite(chance) else ''
     if isfinite(same):
-        said.append(f'with even attention in their place {same:.0f} % of the '
-                    'predictions stay')
+        said.append(f'with even attention in their place {same:.1f} % of the '
+                    f'predictions stay{beside}')
     if isfinite(top1) and isfinite(even_top1):
-        guess = f' (chance {chance:.1f})' if isfinite(chance) else ''
         said.append(f'with even attention in their place {even_top1:.1f} of '
-                    f'{top1:.1f} % top-1 remain{guess}')
+                    f'{top1:.1f} % top-1 remain{beside}')
     if isfinite(margin):
         said.append(f'they account for {margin:.0f} % of the margin')
     if deleted:

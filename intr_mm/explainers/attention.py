@@ -39,7 +39,7 @@ class AttentionExplainer(BaseExplainer):
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],
                  classes: Tensor) -> list[Explanation]:
         """See :class:`BaseExplainer`."""
-        classes = classes.to(next(model.parameters()).device)[:, None]
+        classes = classes.to(next(model.parameters(), classes).device)[:, None]
         samples, decoded = explain_batch(
             model, inputs, classes=classes, layers=(self.layer, ))
         explained = []

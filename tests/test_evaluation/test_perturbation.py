@@ -5,8 +5,10 @@ import torch
 from mmpretrain.registry import METRICS, MODELS, TASK_UTILS
 from torch import nn
 
-from intr_mm.evaluation import InsertionDeletion, RegionBlanking
+from intr_mm.evaluation import (InsertionDeletion, RegionBlanking,
+                                compare_deletion)
 from intr_mm.evaluation.perturbation import rank_pixels
+from intr_mm.models import explain_batch
 from intr_mm.structures import CellGeometry, Explanation
 from ..tiny import tiny_batch, tiny_model
 
@@ -184,6 +186,7 @@ def test_several_maps_keep_their_names():
     (dict(steps=0), 'steps .* 0'),
     (dict(target='best'), "target='best'"),
     (dict(deletion_baseline='white'), "'white'"),
+    (dict(curves=('rise', )), "'rise'"),
 ])
 def test_wrong_arguments(cfg, message):
     with pytest.raises(ValueError, match=message):
@@ -275,3 +278,31 @@ def test_cells_of_another_model():
             points_there,
             of='cells',
             insertion_baseline='blank')
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('head', ['INTRHead', 'EvidenceHead'])
+def test_deletion_beside_chance(head):
+    """What the metric says of the maps that are shown, and of noise."""
+    model = tiny_model(
+        std=5,
+        head=dict(
+            type=head,
+            num_classes=3,
+            embed_dims=16,
+            num_heads=2,
+            _delete_=True))
+    images = tiny_batch((64, 64), (64, 96))['inputs']
+    own = head.replace('INTR', 'Attention').replace('Head', 'Explainer')
+    found = compare_deletion(
+        model, [dict(inputs=[image]) for image in images], steps=3)
+    samples, _ = explain_batch(model, images)
+    samples = [dict(pred_label=sample.pred_label) for sample in samples]
+    for name, figures in zip((own, 'RandomExplainer'), found):
+        metric = InsertionDeletion(dict(type=name), steps=3)
+        metric.prepare(model)
+        metric.process(dict(inputs=images), samples)
+        expected = metric.compute_metrics(metric.results)['deletion']
+        assert figures['value'] == pytest.approx(expected, rel=1e-3)
+        assert figures['low'] < expected < figures['high']
+        assert figures['num_images'] == 2

@@ -38,6 +38,11 @@ def test_levels(even_top1, deletion, level):
 def test_what_guesses_decides_nothing():
     assert verdict(top1=9., even_top1=9., num_classes=10).level == 'unknown'
     assert verdict(top1=9., even_top1=9.).level == 'unknown'
+    # of photos of one class, a constant prediction is always right
+    assert verdict(top1=100., even_top1=100., guess=100.).level == 'unknown'
+    assert verdict(same=100., guess=100.).level == 'unknown'
+    assert verdict(same=60., guess=50.).level == 'in part'
+    assert verdict(same=60., num_classes=10).level == 'not'
 
 
 def test_the_sentence_holds_the_figures():
