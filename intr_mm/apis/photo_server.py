@@ -25,7 +25,7 @@ TITLE = 'Where classes look'
 FORMATS = tuple(
     name for name in ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'AVIF', 'HEIF')
     if name in image_file.FORMATS)
-SCRIPTS = ('heat.js', 'viewer.js', 'serve.js')
+SCRIPTS = ('heat.js', 'figure.js', 'viewer.js', 'serve.js')
 HEADERS = {
     'Content-Security-Policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -103,7 +103,7 @@ class ExplanationServer(HTTPServer):
             'settings',
             dict(settings, maxBytes=max_bytes, maxPixels=max_pixels))
         page = Template(page_part('serve.html')).substitute(
-            title=escape(TITLE), head=head)
+            title=escape(TITLE), head=head, reading=page_part('reading.html'))
         self.files = {
             '/': ('text/html', page),
             '/style.css': ('text/css', page_part('style.css')),
@@ -264,7 +264,8 @@ class Handler(RequestHandler):
         if self.num_bytes > server.max_bytes:
             raise HTTPError(
                 413, f'The photo has {self.num_bytes / 1e6:.1f} MB, send one '
-                f'of at most {server.max_bytes / 1e6:g} MB.')
+                f'of at most {server.max_bytes / 1e6:g} MB, or start the '
+                'server with a larger --max-mb.')
         if (len(self.photo) < self.num_bytes
                 or len(server.waiting) >= MAX_WAITING):
             raise HTTPError(503, 'Others sent too many photos, try again.')

@@ -1,49 +1,57 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from html import escape
 from string import Template
 
 import mmengine.fileio
 
-from intr_mm.evaluation.verdict import verdict
 from intr_mm.structures import Explanation
 from .report_encoding import (EncodedExplanation, encode_explanation,
                               json_block, page_part, page_settings)
+from .report_summary import Deletion, judge, summarize
 
-_WRONG = ' class="wrong"'
-_SCRIPTS = ('heat.js', 'viewer.js', 'gallery.js', 'class_page.js', 'report.js')
+_SCRIPTS = ('heat.js', 'figure.js', 'viewer.js', 'gallery.js', 'class_page.js',
+            'summary.js', 'report.js')
 
 
 class HTMLReport:
     """Explanations of many images in one HTML file, to be looked through.
 
     The file needs nothing else: no network, no server, no other file. It shows
-    a gallery to sort and filter, each image with the attention of a class, a
-    head and a layer, two classes side by side, and what a head looks for over
-    all images of a class. As in :func:`draw_attention`, heat is attention
-    relative to uniform on a logarithmic scale, and each cell is drawn where it
-    lies on the image. Evidence, of a head that gives it, is shown in place of
-    attention. A sentence says whether the maps decide. Browsers since 2023
-    show it.
+    how many are told right, which classes are confused and whether the maps
+    decide; a gallery to sort and filter, each image with the attention of a
+    class, a head and a layer, two classes side by side, and what a head looks
+    for over all images of a class. As in :func:`draw_attention`, heat is
+    attention relative to uniform on a logarithmic scale, and each cell is
+    drawn where it lies on the image. Evidence, of a head that gives it, is
+    shown in place of attention. Browsers since 2023 show it.
 
     Args:
         class_names: Names of all classes. Without them, indices are shown.
         title: Title of the page.
         image_size: Longest side in pixels to which larger images are scaled
             down.
-        quality: Quality of the JPEG images, 0 to 100.
+        quality: Quality of the JPEG images, see :func:`encode_explanation`.
+        facts: What else a reader may ask, such as ``Checkpoint``, by name.
+            The first of them stands at the top, all others in a list.
+        deletion: Of :func:`compare_deletion`, on a sample of the images.
     """
 
     def __init__(self,
                  class_names: Sequence[str] | None = None,
                  title: str = 'Where classes look',
                  image_size: int = 320,
-                 quality: int = 80) -> None:
+                 quality: int = 80,
+                 facts: dict[str, str] | None = None,
+                 deletion: Deletion | None = None) -> None:
         self.class_names = class_names
         self.title = title
         self.image_size = image_size
         self.quality = quality
+        self.facts = dict(facts or {})
+        self.deletion = deletion
         self._encoded: list[EncodedExplanation] = []
 
     def __len__(self) -> int:
@@ -85,9 +93,13 @@ class HTMLReport:
         style = page_part('style.css')
         script = ''.join(map(page_part, _SCRIPTS))
         settings = page_settings(self.class_names, self.title)
+        metas = [encoded.meta for encoded in self._encoded]
+        summary = summarize(metas, self.class_names and len(self.class_names))
+        now = datetime.now().isoformat(' ', 'minutes')
         head = [
             json_block('settings', settings),
-            json_block('items', [part.meta for part in self._encoded])
+            json_block('items', metas),
+            json_block('summary', dict(summary, facts=self.facts, written=now))
         ]
         texts = [encoded.base64() for encoded in self._encoded]
         bulk = [
@@ -97,9 +109,9 @@ class HTMLReport:
         ]
         page = Template(page_part('report.html')).substitute(
             title=escape(self.title),
-            verdict=_verdict([part.meta for part in self._encoded],
-                             self.class_names and len(self.class_names)) +
+            verdict=_verdict(metas, self.deletion) +
             _missing(unreadable, len(self)),
+            reading=page_part('reading.html'),
             policy=f"default-src 'none'; img-src data:; "
             f"style-src '{_digest(style)}'; script-src '{_digest(script)}'",
             style=style,
@@ -113,18 +125,14 @@ class HTMLReport:
             backend_args=dict(backend='AtomicLocalBackend') if local else None)
 
 
-def _verdict(metas: list[dict], num_classes: int | None) -> str:
+def _verdict(metas: list[dict], deletion: Deletion | None) -> str:
     """Whether the maps decide, as HTML; nothing where it is not known."""
-    kept = [meta['even']['kept'] for meta in metas if 'even' in meta]
-    if not kept:
+    judged = judge(metas, deletion)
+    if judged is None:
         return ''
-    level, sentence = verdict(
-        same=100 * sum(kept) / len(kept), num_classes=num_classes)
-    if all(meta['kind'] == 'evidence' for meta in metas):
-        sentence = f'These maps add up to the scores. {sentence}'
-    elif any(len(meta['layers']) > 1 for meta in metas):
-        sentence += " Meant are the last layer's."
-    return f'<p{_WRONG if level == "not" else ""}>{sentence}</p>'
+    (level, sentence), remark = judged
+    return (f'<p id="verdict" data-level="{level}">{sentence} '
+            f'<small>{remark}</small></p>')
 
 
 def _missing(unreadable: Sequence[str], number: int) -> str:

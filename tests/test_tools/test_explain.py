@@ -142,6 +142,8 @@ def test_one_image_that_cannot_be_read(explain, damaged, capsys):
     page = report.read_text()
     assert 'bird_0_1' in page
     assert re.search('Of 4 images, 1 cannot be read<.*m_cut.png', page)
+    assert '3 with even attention and 3 by deletion.' in page
+    assert re.search(r'"Checkpoint":"random.pth, SHA-256 [0-9a-f]{16}"', page)
     printed = capsys.readouterr()
     assert 'Pictures of 3 images' in printed.out
     assert 'Of 4 images, 1 cannot be read:\n- Image ' in printed.err

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -160,11 +161,21 @@ def test_several_photos_in_a_browser(server, tmp_path):
         driver.execute_cdp_cmd(
             'Browser.setDownloadBehavior',
             dict(behavior='allow', downloadPath=str(tmp_path)))
-        find('#save')[0].click()
+        find('#save-png')[0].click()
         wait(lambda: list(tmp_path.glob('pasted *mean.png')))
         saved, = tmp_path.glob('pasted *mean.png')
         picture = np.asarray(Image.open(saved).convert('RGB'))
         assert picture.shape[1] > 320 and len(np.unique(picture)) > 50
+        # type as type, photo and map as pictures
+        find('#save-svg')[0].click()
+        wait(lambda: list(tmp_path.glob('pasted *mean.svg')))
+        figure, = tmp_path.glob('pasted *mean.svg')
+        parts = list(ElementTree.parse(figure).getroot())
+        tags = [part.tag.rpartition('}')[2] for part in parts]
+        assert tags.count('image') == 3 and tags.count('text') > 4
+        assert 'photo' in [part.text for part in parts]
+        driver.switch_to.active_element.send_keys('\ue014')  # arrow right
+        wait(lambda: find('#status')[0].text.startswith('large.jpg: '))
         # of the note alone
         error, = console_errors(driver)
         assert '415' in error

@@ -12,9 +12,16 @@ LABELS = [(0, 0), (1, 1), (2, 2), (0, 1), (None, 2), (1, 1), (2, 0)]
 CONFIDENCES = [.9, .5, .7, .6, .95, .8, .4]
 
 
-def explain(index, label, pred, confidence, heads=3, layers=2, grid=(5, 7)):
+def explain(index,
+            label,
+            pred,
+            confidence,
+            heads=3,
+            layers=2,
+            grid=(5, 7),
+            classes=len(NAMES)):
     rng = np.random.default_rng(index)
-    scores = np.full(len(NAMES), (1 - confidence) / (len(NAMES) - 1))
+    scores = np.full(classes, (1 - confidence) / (classes - 1))
     scores[pred] = confidence
     logits = rng.normal(0, 2, (layers, 3, heads, grid[0] * grid[1]))
     maps = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)

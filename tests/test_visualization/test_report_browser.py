@@ -1,4 +1,5 @@
 """The report as a reader uses it, in a browser."""
+import csv
 import re
 from base64 import b64decode
 
@@ -143,6 +144,56 @@ def test_gallery_sorts_and_filters(visit):
     assert shown(visit(f'#{link}')) == [3]
 
 
+@needs_browser
+def test_opening_leads_to_photos(visit, tmp_path):
+    driver = visit()
+    assert text(driver, '.facts dd')[0].split('\n') == [
+        '66.7 %', '95 % interval 30.0 to 90.3'
+    ]
+    assert '6 with a known class, of which 2' in text(driver, '.facts dd')[1]
+    # a pair, and what a class was taken for
+    find(driver, '.pairs a')[0].click()
+    wait(driver, lambda: shown(driver) == [3])
+    assert 'of=0&with=1' in driver.current_url
+    find(driver, '#tables summary')[0].click()
+    rows = text(driver, 'tbody tr')
+    assert [row.split()[:2] for row in rows[:2]] == [['red', 'ruff'],
+                                                     ['blue', 'bill']]
+    find(driver, 'thead button')[2].click()
+    wrong = [row.split()[-5] for row in text(driver, 'tbody tr')]
+    assert wrong == ['1', '1', '0']
+    for place, expected in ((0, [0, 3]), (1, [3]), (2, [0, 6])):
+        find(driver, 'tbody tr:first-child td a')[place].click()
+        wait(driver, lambda: shown(driver) == expected)
+    find(driver, 'tbody tr:first-child td a')[1].click()
+    wait(driver, lambda: shown(driver) == [3])
+    # photo and map beside each other, or one of them
+    assert len(find(driver, '.card img')) == 2
+    wait(driver, lambda: len(find(driver, '.card canvas')) == 1)
+    choose(driver, 'filter-show', 'photo')
+    wait(driver, lambda: not find(driver, '.card canvas'))
+    assert not find(driver, '#gallery .bars')[0].is_displayed()
+    # keys among the cards
+    find(driver, 'button[type=reset]')[0].click()
+    wait(driver, lambda: len(shown(driver)) == 7)
+    keys = pytest.importorskip('selenium.webdriver.common.keys').Keys
+    find(driver, '.card')[0].send_keys(keys.RIGHT)
+    driver.switch_to.active_element.send_keys(keys.RIGHT)
+    driver.switch_to.active_element.send_keys(keys.LEFT)
+    assert driver.switch_to.active_element.get_attribute('data-index') == '1'
+    # what is filtered, as a table
+    find(driver, '#filter-errors')[0].click()
+    driver.execute_cdp_cmd('Browser.setDownloadBehavior',
+                           dict(behavior='allow', downloadPath=str(tmp_path)))
+    find(driver, '#csv')[0].click()
+    wait(driver, (tmp_path / 'photos.csv').exists)
+    with open(tmp_path / 'photos.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['name'] for row in rows] == ['photo_3.jpg', 'photo_6.jpg']
+    assert rows[1]['true'] == HOSTILE.replace('_', ' ')
+    assert rows[0]['correct'] == 'false'
+
+
 def pixel_heat(driver, index, layer, place, head, width, height):
     """What the page computes for its pixels, and the codes it starts from."""
     return map(
@@ -218,7 +269,7 @@ def test_two_classes_side_by_side(visit):
     driver = visit('#image=3&class=0&versus=1&head=1')
     one, other, difference = (pixels(driver, i) for i in range(3))
     assert text(driver, 'figcaption') == [
-        'red ruff: head 1', 'blue bill: head 1', 'difference'
+        'photo', 'red ruff: head 1', 'blue bill: head 1', 'difference'
     ]
     np.testing.assert_array_equal(one,
                                   pixels(visit('#image=3&class=0&head=1')))
@@ -248,7 +299,7 @@ def test_what_a_head_looks_for(visit):
     wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
     assert 'head=2' in driver.current_url and 'of=any' in driver.current_url
     find(driver, '#class-page .card')[0].click()
-    wait_for_text(driver, 'figcaption', ['red ruff: head 2'])
+    wait_for_text(driver, 'figcaption', ['photo', 'red ruff: head 2'])
     assert 'image=0' in driver.current_url
     driver.back()
     wait(driver, lambda: len(find(driver, '#class-page .card')) == 7)
@@ -267,7 +318,7 @@ def test_evidence_and_margin(visit, evidence_page):
         return f'{value:+.2f}'.replace('-', '−')
 
     sums = evidence.sum((-2, -1))
-    assert text(driver, 'figcaption') == [
+    assert text(driver, 'figcaption')[1:] == [
         f'red ruff: evidence {signed(sums[0])}',
         f'blue bill: evidence {signed(sums[1])}',
         f'why red ruff and not blue bill: {signed(sums[0] - sums[1])}'
@@ -277,8 +328,8 @@ def test_evidence_and_margin(visit, evidence_page):
         'These maps add up to the score; with even attention: 16.7 %'
     ]
     assert text(driver, '.class small') == ['found 0.60'] * 3
-    assert '0' in text(driver, '.ticks')[0] and '×' not in text(
-        driver, '.bars')[0]
+    assert '0' in text(driver, '#detail .ticks')[0]
+    assert '×' not in text(driver, '#detail .bars')[0]
     # colours are linear, of one scale: the difference of two is their margin
     height, width = margin.shape[:2]
     top = max(np.abs(evidence).max(), np.ptp(evidence, axis=0).max())
@@ -294,7 +345,7 @@ def test_evidence_and_margin(visit, evidence_page):
     find(driver, '.heads button')[2].click()
     of_head = EVIDENCE[3].evidence[:2, 1].sum((-2, -1))
     assert text(driver,
-                'figcaption')[2].endswith(signed(of_head[0] - of_head[1]))
+                'figcaption')[3].endswith(signed(of_head[0] - of_head[1]))
     visit('#class=0&of=any', evidence_page)
     wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
     assert text(driver, '.choice button')[0] == 'evidence'
@@ -321,7 +372,7 @@ def test_keys_walk_through_what_the_filter_shows(visit):
 
 
 @needs_browser
-def test_opening_touches_no_maps_and_few_images(driver, tmp_path):
+def test_opening_touches_few_maps_and_images(driver, tmp_path):
     report = HTMLReport()
     for i in range(150):
         report.add(EXPLANATIONS[i % 7])
@@ -331,10 +382,12 @@ def test_opening_touches_no_maps_and_few_images(driver, tmp_path):
     page = re.sub(r'(id="maps-\d+">)[^<]+', r'\1!', page)
     (tmp_path / 'report.html').write_text(page)
     driver.get((tmp_path / 'report.html').as_uri())
-    wait(driver, lambda: len(find(driver, '.card img[src]')) > 5)
+    wait(driver, lambda: len(find(driver, '.thumbs .wrong')) > 5)
     assert len(find(driver, '.card')) == 150
+    assert len(find(driver, '.thumbs .wrong')) < 75
     assert len(find(driver, '.card img[src]')) < 75
     assert '✓ class 0' in text(driver, '.card')[0]
+    assert 'No map: ' in text(driver, '.card')[0]
     assert console_errors(driver) == []
     driver.get((tmp_path / 'report.html').as_uri() + '#image=1')
     wait(driver, lambda: text(driver, '[role=alert]'))

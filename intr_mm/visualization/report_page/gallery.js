@@ -2,7 +2,13 @@
 
 /* All images, sorted and filtered. A picture is loaded when it is seen. */
 const Gallery = (() => {
-  const {h, className, percent} = Viewer;
+  const {h, className, percent, photo, stack, sampled, mainBar} = Viewer;
+  const WIDTH = 200;
+  const FIELDS = [
+    'show', 'sort', 'of', 'as', 'with', 'min', 'max', 'q', 'errors'];
+
+  const pictures = [['', 'photo and map'], ['map', 'map'],
+                    ['photo', 'photo']];
 
   const orders = {
     order: ['order of the data', (a, b) => a.index - b.index],
@@ -17,6 +23,13 @@ const Gallery = (() => {
   };
   // `Infinity - Infinity` of two unlabelled images is NaN, which `||` skips.
 
+  /* As what a class is looked for: [text, labels of an item]. */
+  const roles = {
+    '': ['true or predicted', (item) => [item.gt, item.pred]],
+    gt: ['true', (item) => [item.gt]],
+    pred: ['predicted', (item) => [item.pred]],
+  };
+
   const isWrong = (item) => item.gt !== null && item.gt !== item.pred;
 
   function matches(item, filter) {
@@ -26,7 +39,9 @@ const Gallery = (() => {
       words.push(className(item.gt));
     }
     return (!filter.errors || isWrong(item)) &&
-      (!filter.of || [item.gt, item.pred].includes(Number(filter.of))) &&
+      (!filter.of || (roles[filter.as] || roles[''])[1](item)
+        .includes(Number(filter.of))) &&
+      (!filter.with || [item.gt, item.pred].includes(Number(filter.with))) &&
       100 * item.confidence >= (filter.min || 0) &&
       100 * item.confidence <= (filter.max || 100) &&
       words.some((word) => word.toLowerCase().includes(text));
@@ -61,25 +76,72 @@ const Gallery = (() => {
       [h('span', {className: 'right'}, `✓ ${score}`)];
   }
 
-  function card(item, observer) {
-    const image = h('img', {alt: item.name || `image ${item.index + 1}`,
-                            width: item.width, height: item.height});
+  /* The class, of those with a map, whose map a card shows. */
+  const place = (item) => Math.max(0, item.classes.indexOf(item.pred));
+
+  function card(item) {
     const element = h('a', {
       className: 'card', href: `#image=${item.index}`},
-      image, h('span', {className: 'name'}, item.name), ...verdict(item));
+      h('span', {className: 'thumbs'}),
+      h('span', {className: 'name'}, item.name), ...verdict(item));
     element.dataset.index = item.index;
-    observer.observe(element);
     return element;
+  }
+
+  /* Photo, map or both in a card. */
+  async function paint(element, item, shown, scale) {
+    const thumbs = [];
+    if (shown !== 'map') {
+      thumbs.push(photo(item));
+    }
+    if (shown !== 'photo') {
+      const [picture, canvas] = stack(item, WIDTH);
+      thumbs.push(picture);
+      const codes = await item.maps();
+      Heat.paint(canvas, scale, 1, sampled(
+        item, codes, canvas, item.layers.length - 1, place(item), null));
+    }
+    for (const thumb of thumbs) {
+      // as wide as the height of a card allows
+      thumb.style.setProperty('--aspect', item.width / item.height);
+    }
+    if (element.dataset.shown === shown) { // still
+      element.querySelector('.thumbs').replaceChildren(...thumbs);
+    }
+  }
+
+  /* What is shown, as a table for other programs. */
+  function toCSV(items) {
+    const quote = (value) => {
+      const text = String(value ?? '');
+      return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
+    const known = (cls) => cls === null ? '' : className(cls);
+    const rows = items.map((item) => [
+      item.name, known(item.gt), className(item.pred), item.confidence,
+      item.gt === null ? '' : !isWrong(item), item.even?.score]);
+    return [['name', 'true', 'predicted', 'score', 'correct', 'even_score'],
+            ...rows].map((row) => row.map(quote).join(',')).join('\r\n') +
+      '\r\n';
   }
 
   /* Fill `container`; `onChange(filter, order)` follows the user. */
   function create(container, items, onChange) {
-    const observer = watch(async (element) => {
+    const scale = Heat.scale(items, null, true);
+    let shown = '';
+    let order = [];
+    const observer = watch((element) => {
       const item = items[Number(element.dataset.index)];
-      element.querySelector('img').src = await item.image();
+      element.dataset.shown = shown;
+      paint(element, item, shown, scale).catch((error) => {
+        element.querySelector('.thumbs').replaceChildren(photo(item), h(
+          'span', {className: 'wrong'}, `No map: ${error.message}`));
+      });
     });
-    const cards = items.map((item) => card(item, observer));
+    const cards = items.map(card);
     const grid = h('div', {className: 'grid'});
+    const bar = h('div', {className: 'bars'}, mainBar(
+      scale, ' of the predicted class' + (scale.signed ? '' : ', mean of heads')));
     const count = h('output', {});
     const used = [...new Set(items.flatMap(
       (item) => item.gt === null ? [item.pred] : [item.gt, item.pred]))]
@@ -93,23 +155,39 @@ const Gallery = (() => {
     const option = ([key, text]) => h('option', {value: key}, text);
     const number = (placeholder) => h('input', {
       type: 'number', min: 0, max: 100, step: 'any', placeholder});
-    const form = h('form', {className: 'filters'},
+    const classes = (none) => h('select', {}, option(['', none]),
+      ...used.map((cls) => option([cls, className(cls)])));
+    const form = h('form', {className: 'filters', 'aria-label': 'photos'},
+      field('show', 'Show', h('select', {}, ...pictures.map(option))),
       field('sort', 'Sort by', h('select', {}, ...Object.entries(orders).map(
         ([key, [text]]) => option([key, text])))),
-      field('of', 'Class, true or predicted', h('select', {},
-        option(['', 'all classes']),
-        ...used.map((cls) => option([cls, className(cls)])))),
+      field('of', 'Class', classes('all classes')),
+      field('as', 'which is', h('select', {}, ...Object.entries(roles).map(
+        ([key, [text]]) => option([key, text])))),
+      field('with', 'confused with', classes('any or none')),
       field('min', 'Confidence from, %', number('0')),
       field('max', 'to, %', number('100')),
       field('q', 'Text', h('input', {type: 'search',
                                      placeholder: 'file or class'})),
-      field('errors', 'Errors only', h('input', {
-        type: 'checkbox', value: '1',
-        disabled: !items.some((item) => item.gt !== null)})),
-      h('button', {type: 'reset'}, 'Reset'), count);
+      h('p', {className: 'field check'}, h('label', {}, h('input', {
+        type: 'checkbox', name: 'errors', id: 'filter-errors', value: '1',
+        disabled: !items.some((item) => item.gt !== null)}), 'errors only')),
+      h('button', {type: 'reset'}, 'Reset'),
+      h('button', {type: 'button', id: 'csv', onclick: () => Figure.save(
+        new Blob([toCSV(order.map((index) => items[index]))],
+                 {type: 'text/csv'}), 'photos.csv')}, 'Save as CSV'),
+      count);
 
     function apply(filter) {
-      const order = arrange(items, filter);
+      order = arrange(items, filter);
+      shown = filter.show || '';
+      bar.hidden = shown === 'photo';
+      grid.dataset.show = shown;
+      for (const index of order) {
+        if (cards[index].dataset.shown !== shown) {
+          observer.observe(cards[index]);
+        }
+      }
       grid.replaceChildren(...order.map((index) => cards[index]));
       count.value = `${order.length} of ${items.length} images`;
       return order;
@@ -123,11 +201,24 @@ const Gallery = (() => {
     form.oninput = read;
     form.onsubmit = (event) => event.preventDefault();
     form.onreset = () => setTimeout(read);
-    container.replaceChildren(form, grid);
+    container.replaceChildren(form, bar, grid);
+
+    /* From the card in focus, left, right, and up or down by a row. */
+    grid.onkeydown = (event) => {
+      const at = order.indexOf(Number(document.activeElement.dataset.index));
+      const row = getComputedStyle(grid).gridTemplateColumns.split(' ').length;
+      const step = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row,
+                    ArrowDown: row}[event.key];
+      const next = step && at >= 0 && cards[order[at + step]];
+      if (next && !(event.altKey || event.ctrlKey || event.metaKey)) {
+        next.focus();
+        event.preventDefault();
+      }
+    };
 
     /* Set the form to a filter that comes from a link. */
     function set(filter) {
-      for (const name of ['sort', 'of', 'min', 'max', 'q', 'errors']) {
+      for (const name of FIELDS) {
         const control = form.elements[name];
         if (control.type === 'checkbox') {
           control.checked = Boolean(filter[name]);

@@ -85,13 +85,19 @@ const Heat = (() => {
     return heat;
   }
 
-  /* The common scale of a layer of some items of one kind: `signed` and
-   * linear for evidence, else logarithmic. */
-  function scale(items, layer) {
+  /* The common scale of some items of one kind: `signed` and linear for
+   * evidence, else logarithmic, of maps of heads in a layer (null is the last)
+   * or of their mean. A tenth of the items may exceed it, as a few would empty
+   * the others. */
+  function scale(items, layer, isMean) {
     const signed = items.some(isEvidence);
-    const tops = items.map((item) => signed ?
-      item.top : item.peaks[item.layers.indexOf(layer)]);
-    return {signed, top: Math.max(signed ? 1e-9 : 10, ...tops)};
+    const tops = items.map((item) => {
+      const peaks = isMean ? item.mean_peaks : item.peaks;
+      return signed ? item.top : peaks[layer === null ?
+        peaks.length - 1 : item.layers.indexOf(layer)];
+    }).sort((a, b) => a - b);
+    return {signed, top: Math.max(signed ? 1e-9 : 10,
+                                  tops[Math.ceil(.9 * tops.length) - 1] ?? 0)};
   }
 
   /* Place on the scale: 1 at its top, 0 at uniform attention and below; -1 to

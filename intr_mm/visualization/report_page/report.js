@@ -93,8 +93,9 @@
     const classLink = h('a', {});
     views.detail.replaceChildren(
       h('nav', {className: 'steps', 'aria-label': 'images'},
-        h('a', {href: galleryLink()}, '← all images'),
-        button(-1, 'previous'), button(1, 'next'), classLink),
+        h('a', {href: galleryLink()}, 'all photos'),
+        button(-1, '← previous'), button(1, 'next →'), classLink,
+        h('span', {className: 'keys'}, 'Keys: ← → photos, Esc back')),
       heading, h('p', {className: 'verdict'}, ...Gallery.verdict(item)),
       viewer);
     const follow = (state) => {
@@ -126,6 +127,9 @@
     for (const [key, view] of Object.entries(views)) {
       view.hidden = key !== name;
     }
+    for (const id of ['figures', 'tables']) {
+      document.getElementById(id).hidden = name !== 'gallery';
+    }
     const left = current;
     current = null;
     if (name === 'gallery') {
@@ -139,7 +143,7 @@
         location.hash = link({...toHash(chosen), of: chosen.group});
       }).focus();
       views[name].prepend(h('nav', {className: 'steps'},
-        h('a', {href: galleryLink()}, '← all images')));
+        h('a', {href: galleryLink()}, 'all photos')));
     } else if (items[Number(route.image)]) {
       showImage(Number(route.image), state).catch((error) => {
         views[name].append(h('p', {role: 'alert'},
@@ -152,23 +156,20 @@
   }
 
   document.addEventListener('keydown', (event) => {
-    const busy = event.target.matches('input, select, textarea');
-    if (!current || busy || event.altKey || event.ctrlKey || event.metaKey) {
-      return;
-    }
-    if (event.key === 'ArrowLeft' || event.key === 'ArrowRight') {
-      go(event.key === 'ArrowLeft' ? -1 : 1);
+    const step = Viewer.stepOf(event);
+    if (current && step) {
+      go(step);
       event.preventDefault();
-    } else if (event.key === 'Escape') {
+    } else if (event.key === 'Escape' && !views.gallery.contains(
+      event.target)) {
       location.hash = galleryLink();
     }
   });
 
   document.querySelector('h1').textContent = title;
-  const classes = [...new Set(items.flatMap((item) => item.classes))].sort(
-    (a, b) => a - b);
-  document.getElementById('classes').append(...classes.map((cls) => h('a', {
-    href: link({class: cls})}, className(cls))));
+  Summary.show(
+    JSON.parse(document.getElementById('summary').textContent),
+    document.getElementById('figures'), document.getElementById('tables'));
   order = gallery.set(filter);
   window.addEventListener('hashchange', route);
   route();

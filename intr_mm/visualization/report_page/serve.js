@@ -53,7 +53,8 @@
     const photo = await fitted(file);
     if (photo.size > maxBytes) {
       throw new Error(`The photo has ${(photo.size / 1e6).toFixed(1)} MB, ` +
-                      `choose one of at most ${maxBytes / 1e6} MB.`);
+                      `choose one of at most ${maxBytes / 1e6} MB, or start ` +
+                      'the server with a larger --max-mb.');
     }
     const query = cls === undefined ? '' : `?class=${cls}`;
     const response = await fetch(`explain${query}`, {
@@ -133,6 +134,13 @@
   input.onchange = () => {
     add([...input.files]);
     input.value = ''; // so that the same photo can be chosen again
+  };
+  document.onkeydown = (event) => {
+    const next = results[results.indexOf(shown) + Viewer.stepOf(event)];
+    if (next) {
+      show(next);
+      event.preventDefault();
+    }
   };
   document.onpaste = (event) => add([...event.clipboardData.files]);
   document.ondragover = (event) => {

@@ -31,15 +31,20 @@ const Viewer = (() => {
   const signed = (value) => `${value < 0 ? '−' : '+'}` +
     Math.abs(value).toFixed(2);
 
+  /* The photo in colour. */
+  function photo(item) {
+    const image = h('img', {alt: item.name || 'image', width: item.width,
+                            height: item.height});
+    item.image().then((source) => { image.src = source; });
+    return image;
+  }
+
   /* Image with a canvas for its heat on top, `width` pixels fine. */
   function stack(item, width) {
     const canvas = h('canvas', {
       width, height: Math.max(1, Math.round(width * item.height / item.width)),
       role: 'img', 'aria-label': item.kind});
-    const image = h('img', {alt: item.name || 'image', width: item.width,
-                            height: item.height});
-    item.image().then((source) => { image.src = source; });
-    return [h('div', {className: 'stack'}, image, canvas), canvas];
+    return [h('div', {className: 'stack'}, photo(item), canvas), canvas];
   }
 
   function sampled(item, codes, canvas, layer, place, head) {
@@ -94,58 +99,10 @@ const Viewer = (() => {
   }
 
   /* The bar of single maps. */
-  const mainBar = (scale) => scale.signed ?
-    bar('difference', scale, '← against | evidence per cell (nats) | for →') :
-    bar('heat', scale, 'attention / uniform');
-
-  /* Panels with their captions and scales, in one picture. */
-  function paintFigure(panels, bars) {
-    const {width, height} = panels.querySelector('canvas');
-    const [gap, line] = [24, 22];
-    const figure = h('canvas', {
-      width: gap + panels.children.length * (width + gap),
-      height: height + 2 * gap + line + bars.children.length * 4 * line});
-    const context = figure.getContext('2d');
-    const write = (text, x, y) => {
-      context.fillStyle = '#000';
-      context.fillText(text, x, y, width);
-    };
-    context.fillStyle = '#fff';
-    context.fillRect(0, 0, figure.width, figure.height);
-    context.font = '15px system-ui, sans-serif';
-    [...panels.children].forEach((panel, i) => {
-      const place = [gap + i * (width + gap), gap, width, height];
-      context.filter = panels.dataset.grey === 'true' ? 'grayscale(1)' :
-        'none';
-      context.drawImage(panel.querySelector('img'), ...place);
-      context.filter = 'none';
-      context.drawImage(panel.querySelector('canvas'), ...place);
-      write(panel.querySelector('figcaption').textContent, place[0],
-            height + gap + line);
-    });
-    context.textAlign = 'center';
-    [...bars.children].forEach((bar, i) => {
-      const y = height + 2 * gap + (1 + 4 * i) * line;
-      context.fillStyle = '#808080';
-      context.fillRect(gap, y, width, line / 2);
-      context.drawImage(bar.querySelector('canvas'), gap, y, width, line / 2);
-      for (const tick of bar.querySelectorAll('.ticks span')) {
-        write(tick.textContent,
-              gap + parseFloat(tick.style.left) / 100 * width, y + 1.5 * line);
-      }
-      write(bar.querySelector('p').textContent, gap + width / 2,
-            y + 2.5 * line);
-    });
-    return figure;
-  }
-
-  function save(canvas, name) {
-    canvas.toBlob((blob) => {
-      const link = h('a', {href: URL.createObjectURL(blob), download: name});
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    });
-  }
+  const mainBar = (scale, whose = '') => scale.signed ?
+    bar('difference', scale,
+        `← against | evidence per cell (nats)${whose} | for →`) :
+    bar('heat', scale, `attention / uniform${whose}`);
 
   /* What the maps of the last layer decide, in words. */
   function evenText(item) {
@@ -170,6 +127,13 @@ const Viewer = (() => {
       layer: item.layers.includes(state.layer) ? state.layer : last,
       opacity: state.opacity >= 0 && state.opacity <= 1 ? state.opacity : 1,
     };
+  }
+
+  /* Where an arrow key leads, -1 or 1, unless a control takes it. */
+  function stepOf(event) {
+    const busy = event.target.matches('input, select, textarea') ||
+      event.altKey || event.ctrlKey || event.metaKey;
+    return busy ? undefined : {ArrowLeft: -1, ArrowRight: 1}[event.key];
   }
 
   function select(id, label, options, value, choose) {
@@ -248,10 +212,12 @@ const Viewer = (() => {
         bars.append(bar(
           'difference', scale(), `← more for ${b} | more for ${a} →`));
       }
-      panels.replaceChildren(...captions.map((caption) => {
-        const [picture] = stack(item, Math.max(item.width, 320));
-        return h('figure', {}, picture, h('figcaption', {}, caption));
-      }));
+      panels.replaceChildren(
+        h('figure', {}, photo(item), h('figcaption', {}, 'photo')),
+        ...captions.map((caption) => {
+          const [picture] = stack(item, Math.max(item.width, 320));
+          return h('figure', {}, picture, h('figcaption', {}, caption));
+        }));
       paintPanels();
       const focused = heads.contains(document.activeElement);
       drawHeads();
@@ -297,12 +263,12 @@ const Viewer = (() => {
         (value) => choose({layer: Number(value)})),
       h('p', {className: 'field'}, h('label', {htmlFor: 'opacity'},
         'Opacity'), slider),
-      h('p', {}, h('button', {
-        type: 'button', id: 'save', onclick: () => save(
-          paintFigure(panels, bars), [(item.name || 'image').replace(
-            /\.\w+$/, ''), className(state.cls),
-            headName(state.head, item)].join(' ') + '.png')},
-        'Save picture')));
+      h('p', {className: 'choice'}, ...['png', 'svg'].map((format) => h(
+        'button', {type: 'button', id: `save-${format}`, onclick: () =>
+          Figure[format](panels, bars, [
+            (item.name || 'image').replace(/\.\w+$/, ''),
+            className(state.cls), headName(state.head, item)].join(' '))},
+        `Save as ${format.toUpperCase()}`))));
     container.replaceChildren(h('div', {className: 'viewer'},
       controls, h('div', {className: 'pictures'}, panels, bars,
         ...item.even ? [h('p', {className: 'even'}, evenText(item))] : [],
@@ -310,6 +276,6 @@ const Viewer = (() => {
     draw();
   }
 
-  return {h, className, percent, layerName, headName, stack, sampled,
-          mainBar, select, complete, show};
+  return {h, className, percent, layerName, headName, photo, stack, sampled,
+          mainBar, select, stepOf, complete, show};
 })();
