@@ -175,7 +175,7 @@ def choose_images(args: argparse.Namespace, cfg: Config,
 
 def explain(args: argparse.Namespace, inferencer: INTRInferencer,
             images: Sequence, fetch: Callable, names: Sequence[str],
-            unreadable: list[str] | None) -> Iterator[Explanation]:
+            unreadable: dict[int, str] | None) -> Iterator[Explanation]:
     """Explain the images, of which a batch is in memory at a time.
 
     Args:
