@@ -7,6 +7,8 @@ all do.
 import builtins
 import dis
 import errno
+import io
+import logging
 import os
 import re
 import shlex
@@ -18,7 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from mmengine.fileio import register_backend
 from mmengine.registry import build_from_cfg
+
+from intr_mm.checkpoints.writing import AtomicLocalBackend
 
 # Packages whose checks are written for users.
 OURS = ('intr_mm', 'benchmarks', '__main__')
@@ -59,6 +64,10 @@ def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
             the exit code 1 after a traceback.
     """
     tool = Path(sys.argv[0]).name
+    # whatever MMEngine writes for a tool is whole or not there
+    register_backend(
+        'LocalBackend', AtomicLocalBackend, force=True, prefixes='')
+    logging.FileHandler.handleError = _end_with_log
     try:
         with _stop_on_sigterm():
             main()
@@ -75,6 +84,8 @@ def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
         raise
     except Exception as error:
         sentence = describe_error(error)
+        if sentence is not None and _is_disk_full(error):
+            sentence = f'{sentence.rstrip(".")}{_way_on(resumes)}.'
         if sentence is not None and '--debug' not in sys.argv:
             raise SystemExit(f'{tool}: {sentence}') from error
         traceback.print_exc()
@@ -108,6 +119,22 @@ def _stop_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _end_with_log(handler: logging.FileHandler, _) -> None:
+    """Name the log that cannot be written, where Python prints a traceback
+    for each line and goes on without."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError):
+        raise OSError(error.errno, error.strerror,
+                      handler.baseFilename) from error
+    raise error
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    while error is not None and getattr(error, 'errno', 0) != errno.ENOSPC:
+        error = error.__cause__
+    return error is not None
 
 
 def _way_on(resumes: bool) -> str:
@@ -174,11 +201,20 @@ def _ends_in_raise(trace: TracebackType) -> bool:
 
 
 def _describe_os_error(error: OSError, text: str) -> str:
-    if error.filename is None:
+    name = error.filename
+    if name is None and error.errno == errno.ENOSPC:
+        # Writing to an open file does not say which.
+        files = [
+            value for frame, _ in traceback.walk_tb(error.__traceback__)
+            for value in frame.f_locals.values()
+            if isinstance(value, io.IOBase)
+        ]
+        name = getattr(files[-1], 'name', None) if files else None
+    if name is None:
         return _one_line(text)
     if error.errno in REMEDIES:
-        return f"'{error.filename}' {REMEDIES[error.errno]}."
-    return f"'{error.filename}': {error.strerror}: check the path."
+        return f"'{name}' {REMEDIES[error.errno]}."
+    return f"'{name}': {error.strerror}: check the path."
 
 
 def _describe_building(builders: list[FrameType], error: Exception,

@@ -4,6 +4,8 @@ import textwrap
 import numpy as np
 from mmpretrain.visualization import create_figure
 
+from .figure_files import save_figure
+
 Rows = dict[str, dict[str, dict]]
 
 
@@ -118,4 +120,4 @@ def draw_table(rows: Rows, path: str, note: str = '') -> None:
         ax.spines[['top', 'right']].set_visible(False)
     figure.supxlabel(textwrap.fill(note, 40 * across), fontsize=9)
     figure.tight_layout()
-    figure.savefig(path)
+    save_figure(figure, path)

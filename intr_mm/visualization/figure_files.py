@@ -1,4 +1,5 @@
 """Matplotlib's figures as pictures and files."""
+import io
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from mmengine.visualization.utils import img_from_canvas
+
+from intr_mm.checkpoints.writing import AtomicLocalBackend
 
 
 def render(figure: Figure) -> np.ndarray:
@@ -28,7 +31,6 @@ def save_figure(figure: Figure,
             instead, without any text around: ``{stem}_{row}_{heading}``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # the same figure gives the same file
     undated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(path.suffix)
     settings = {
@@ -39,11 +41,14 @@ def save_figure(figure: Figure,
     }
 
     def save(path, **kwargs):
+        content = io.BytesIO()
         figure.savefig(
-            path,
+            content,
+            format=path.suffix[1:],
             dpi=figure.dpi,
             metadata={undated: None} if undated else None,
             **kwargs)
+        AtomicLocalBackend().put(content.getbuffer(), path)
 
     with matplotlib.rc_context(settings):
         if not panels:

@@ -1,5 +1,6 @@
 """How tools end."""
 import errno
+import logging
 import os
 import signal
 import sys
@@ -48,6 +49,18 @@ def os_error(number):
     return fail
 
 
+def write_on_full_disk():
+    with open('/dev/full', 'w') as f:
+        f.write('x')
+        f.flush()
+
+
+def log_on_full_disk():
+    logger = logging.Logger('full')
+    logger.addHandler(logging.FileHandler('/dev/full'))
+    logger.info('x')
+
+
 def build(registry, **cfg):
     return lambda: registry.build(cfg)
 
@@ -67,6 +80,8 @@ KNOWN = {
     'missing file': (lambda: open('no/such'), "'no/such' does not exist: "),
     'missing in a worker': (in_worker(lambda: open('no/such')), 'no/such'),
     'full disk': (os_error(errno.ENOSPC), "'some/file' does not fit on"),
+    'full disk, open file': (write_on_full_disk, "'/dev/full' does not fit"),
+    'full disk, log': (log_on_full_disk, "'/dev/full' does not fit on"),
     'other': (os_error(errno.EIO), "'some/file': Input/output error: check"),
     'memory': (lambda: [0] * 2**62, 'not enough memory: lower the batch'),
     'unknown type': (build(MODELS, type='INTRHed'), 'INTRHed'),
@@ -86,6 +101,12 @@ def test_known_errors_are_one_sentence(end, main, sentence):
     assert len(code) < 600
     assert sentence in code
     assert not err
+
+
+def test_a_full_disk_says_how_to_go_on(end):
+    code, _ = end(write_on_full_disk, resumes=True)
+    assert code.endswith('make room; run `python tools/tool.py c.py --resume` '
+                         'to go on from the last checkpoint.')
 
 
 @pytest.mark.parametrize('main', [typo, in_worker(typo)])

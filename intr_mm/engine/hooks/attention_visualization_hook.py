@@ -275,8 +275,13 @@ def _add_image(visualizer: Visualizer, file: str, tag: str,
     """As :meth:`Visualizer.add_image`, with a name for each kind of
     backend."""
     for backend in visualizer._vis_backends.values():
-        local = isinstance(backend, LocalVisBackend)
-        backend.add_image(file if local else tag, picture, step)
+        if isinstance(backend, LocalVisBackend):
+            # by mmcv, as OpenCV goes on where a picture cannot be written
+            folder = backend.experiment._img_save_dir
+            mmcv.imwrite(picture[..., ::-1],
+                         osp.join(folder, f'{file}_{step}.png'))
+        else:
+            backend.add_image(tag, picture, step)
 
 
 def _is_augmented(data_batch: dict) -> bool:
