@@ -121,14 +121,15 @@ def _stop_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end_with_log(handler: logging.FileHandler, _) -> None:
+def _end_with_log(handler: logging.FileHandler,
+                  record: logging.LogRecord) -> None:
     """Name the log that cannot be written, where Python prints a traceback
     for each line and goes on without."""
     error = sys.exc_info()[1]
-    if isinstance(error, OSError):
-        raise OSError(error.errno, error.strerror,
-                      handler.baseFilename) from error
-    raise error
+    if not isinstance(error, OSError):
+        logging.Handler.handleError(handler, record)
+        return
+    raise OSError(error.errno, error.strerror, handler.baseFilename) from error
 
 
 def _is_disk_full(error: BaseException | None) -> bool:

@@ -122,6 +122,21 @@ def test_debug_shows_all(end):
     assert 'Traceback' in err and 'in check_split' in err
 
 
+def test_a_line_that_cannot_be_logged_ends_no_tool(tmp_path, end):
+    """Such as a file name that is no Unicode."""
+
+    def log():
+        logger = logging.Logger('odd')
+        handler = logging.FileHandler(tmp_path / 'log', encoding='utf-8')
+        logger.addHandler(handler)
+        logger.info('\udcff')
+        handler.close()
+        sys.exit('done')
+
+    code, err = end(log)
+    assert code == 'tool.py: done' and 'UnicodeEncodeError' in err
+
+
 def interrupt():
     raise KeyboardInterrupt
 

@@ -38,14 +38,14 @@ def start(command, images, work_dir, *flags, options=None, **env):
         stderr=subprocess.STDOUT)
 
 
-def finish(process, code=0, timeout=300):
-    output = process.communicate(timeout=timeout)[0]
+def finish(process, code=0):
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == code, output
     return output
 
 
-def run(*args, code=0, timeout=300, **kwargs):
-    return finish(start(*args, **kwargs), code, timeout)
+def run(*args, code=0, **kwargs):
+    return finish(start(*args, **kwargs), code)
 
 
 def tool(name, config=CONFIG):
