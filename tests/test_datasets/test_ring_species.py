@@ -251,6 +251,9 @@ def test_cache_of_an_interrupted_run_is_not_left_behind(tmp_path, monkeypatch):
     (dict(num_samples=0, seed=0), 'num_samples of at least 1, got 0'),
     (dict(num_samples=1, seed=-1), 'seed from 0 to .* got -1'),
     (dict(num_samples=1, seed=0, img_size=8), 'at least 32 pixels.* got 8'),
+    (dict(num_samples=1, seed=0, num_birds=3), 'num_birds of 1 or 2, got 3'),
+    (dict(num_samples=1, seed=0, num_birds=2,
+          counterfactual=True), 'repaints scenes of one bird only'),
 ])
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
@@ -300,3 +303,57 @@ def test_no_room_for_a_cache(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=f"'{tmp_path}/seed4_.*npy' .*No space"):
         ring(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope='module')
+def two_birds():
+    return RingSpecies(num_samples=132, seed=0, img_size=64, num_birds=2)
+
+
+def test_two_birds_are_of_all_pairs_of_species(two_birds):
+    pairs = [two_birds.get_cat_ids(i) for i in range(132)]
+    assert len(set(map(tuple, pairs))) == 132
+    assert all(one != other for one, other in pairs)
+
+
+def test_each_of_two_birds_has_its_mask_and_parts(two_birds):
+    for index in range(24):
+        info = two_birds.get_data_info(index)
+        one, other = info['part_mask'] > 0
+        assert one.shape == (64, 64) and not (one & other).any()
+        for label, mask, telling, differing in zip(info['gt_label'],
+                                                   info['part_mask'],
+                                                   info['telling_parts'],
+                                                   info['differing_parts']):
+            assert .02 < (mask > 0).mean() < .2
+            assert set(np.unique(mask)) == set(range(8))
+            parts = [PARTS[part] for part in telling_parts_of(label)]
+            assert telling == tuple(PART_LABELS[part] for part in parts)
+            assert len(differing) == 12 and differing[label] == ()
+
+
+def test_two_birds_look_like_their_species():
+    """A crown is red or blue where the mask of its own bird says."""
+    dataset = RingSpecies(num_samples=24, seed=0, num_birds=2)
+    redness = {True: [], False: []}
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        for label, mask in zip(info['gt_label'], info['part_mask']):
+            crown = info['img'][mask == PART_LABELS['crown']]
+            blue, _, red = crown.mean(0)
+            redness[attributes_of(label)[0]].append(red - blue)
+    assert min(redness[True]) > max(redness[False])
+
+
+def test_two_birds_travel_through_pipeline_and_cache(tmp_path):
+    arguments = dict(num_samples=2, seed=0, img_size=48, num_birds=2)
+    pipeline = [dict(type='PackInputs', meta_keys=META_KEYS)]
+    drawn = RingSpecies(**arguments)
+    for _ in range(2):
+        cached = RingSpecies(
+            **arguments, cache_dir=str(tmp_path), pipeline=pipeline)
+        sample, info = cached[1]['data_samples'], drawn.get_data_info(1)
+        assert sample.gt_label.tolist() == info['gt_label']
+        assert (sample.part_mask == info['part_mask']).all()
+        assert sample.telling_parts == info['telling_parts']
+    assert len(list(tmp_path.iterdir())) == 1

@@ -16,7 +16,7 @@ from numpy.lib.format import (dtype_to_descr, open_memmap,
 from intr_mm.checkpoints.writing import AtomicLocalBackend
 from .anatomy import (PARTS, SPECIES, attributes_of, differing_parts_of,
                       telling_parts_of)
-from .painting import PART_LABELS, Scene, paint
+from .painting import PART_LABELS, draw_scenes, paint
 
 _PICTURES_PER_UPDATE = 50
 
@@ -48,6 +48,9 @@ class RingSpecies(BaseDataset):
     - ``pair_id`` (int): Number of the scene.
     - ``repainted`` (bool): Whether the species is the neighbour's.
 
+    With two birds, ``gt_label``, ``part_mask``, ``telling_parts`` and
+    ``differing_parts`` hold one of each for each bird.
+
     List them in ``meta_keys`` of ``PackInputs`` to carry them to the
     evaluator. Transforms of the image do not move the mask.
 
@@ -61,13 +64,16 @@ class RingSpecies(BaseDataset):
         cache_dir: Folder in which the drawn images are kept between runs and
             shared by processes. The file there is named after all it depends
             on. None draws into memory whenever the data set is built.
+        num_birds: Number of birds in a scene, 1 or 2. Two are of different
+            species and two thirds as large, and all pairs of species come
+            equally often.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`,
             such as ``pipeline``.
 
     Raises:
-        ValueError: If ``num_samples``, ``seed`` or ``img_size`` is out of
-            range, or a file in ``cache_dir`` has the name of the cache but is
-            none.
+        ValueError: If ``num_samples``, ``seed``, ``img_size`` or
+            ``num_birds`` is out of range, two birds shall be repainted, or a
+            file in ``cache_dir`` has the name of the cache but is none.
     """
 
     METAINFO = dict(classes=SPECIES)
@@ -78,6 +84,7 @@ class RingSpecies(BaseDataset):
                  img_size: int = 96,
                  counterfactual: bool = False,
                  cache_dir: str | None = None,
+                 num_birds: int = 1,
                  **kwargs) -> None:
         if num_samples < 1:
             raise ValueError('RingSpecies needs num_samples of at least 1, '
@@ -89,10 +96,17 @@ class RingSpecies(BaseDataset):
             raise ValueError('RingSpecies needs img_size of at least 32 '
                              'pixels, below which the parts of a bird '
                              f'vanish, got {img_size}.')
+        if num_birds not in (1, 2):
+            raise ValueError('RingSpecies needs num_birds of 1 or 2, got '
+                             f'{num_birds}.')
+        if num_birds == 2 and counterfactual:
+            raise ValueError('RingSpecies repaints scenes of one bird only: '
+                             'leave out num_birds=2 or counterfactual=True.')
         self.num_samples = num_samples
         self.seed = seed
         self.img_size = img_size
         self.counterfactual = counterfactual
+        self.num_birds = num_birds
         self.cache_dir = cache_dir
         super().__init__(ann_file='', **kwargs)
 
@@ -105,16 +119,27 @@ class RingSpecies(BaseDataset):
         if self.counterfactual:
             neighbour = (species + step) % len(SPECIES)
             labels = np.stack([species, neighbour], axis=1)
+        if self.num_birds == 2:
+            away = 1 + order // len(SPECIES) % (len(SPECIES) - 1)
+            labels = np.stack([species, (species + away) % len(SPECIES)], 1)
+            self.pictures = self._load_pictures(labels[:, None])
+            return [
+                dict(
+                    picture=scene,
+                    gt_label=pair.tolist(),
+                    telling_parts=tuple(map(_telling_values, pair)),
+                    differing_parts=tuple(map(_differing_values, pair)),
+                    pair_id=scene,
+                    repainted=False) for scene, pair in enumerate(labels)
+            ]
 
-        self.pictures = self._load_pictures(labels)
+        self.pictures = self._load_pictures(labels[..., None])
         return [
             dict(
                 picture=scene * labels.shape[1] + version,
                 gt_label=int(label),
-                telling_parts=_mask_values(telling_parts_of(label)),
-                differing_parts=tuple(
-                    _mask_values(differing_parts_of(label, other))
-                    for other in range(len(SPECIES))),
+                telling_parts=_telling_values(label),
+                differing_parts=_differing_values(label),
                 pair_id=scene,
                 repainted=bool(version))
             for (scene, version), label in np.ndenumerate(labels)
@@ -136,6 +161,10 @@ class RingSpecies(BaseDataset):
             img_shape=shape,
             **info)
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The classes of a sample."""
+        return np.atleast_1d(self.get_data_info(idx)['gt_label']).tolist()
+
     def extra_repr(self) -> list[str]:
         """The extra repr information of the dataset."""
         return [
@@ -152,11 +181,11 @@ class RingSpecies(BaseDataset):
             try:
                 pictures = open_memmap(path, mode='r')
                 if (pictures.dtype == self._dtype
-                        and pictures.shape == (labels.size, )):
+                        and pictures.shape == (labels[..., 0].size, )):
                     return pictures
             except (ValueError, EOFError, SyntaxError):
                 pass  # what is no array, or is cut
-            self._check_cut(path, labels.size)
+            self._check_cut(path, labels[..., 0].size)
             print_log(
                 f"The cache '{path}' of RingSpecies is cut short: it is drawn "
                 'anew.',
@@ -184,33 +213,39 @@ class RingSpecies(BaseDataset):
 
     @property
     def _dtype(self) -> np.dtype:
-        size = self.img_size
-        return np.dtype([('img', 'u1', (size, size, 3)),
-                         ('part_mask', 'u1', (size, size))])
+        mask = size = (self.img_size, self.img_size)
+        if self.num_birds == 2:
+            mask = (2, *size)
+        return np.dtype([('img', 'u1', (*size, 3)), ('part_mask', 'u1', mask)])
 
     def _cache_name(self) -> str:
         pairs = '_pairs' if self.counterfactual else ''
+        pairs += '_two_birds' if self.num_birds == 2 else ''
         return (f'seed{self.seed}_{self.num_samples}x{self.img_size}{pairs}_'
                 f'{_painter_version()}.npy')
 
     def _draw(self, labels: np.ndarray) -> np.ndarray:
-        """Draw scenes as the species ``labels`` (scenes, versions).
+        """Draw scenes as the species ``labels`` (scenes, versions, birds).
 
         Returns:
             Records of ``img`` and ``part_mask``, scene by scene.
         """
-        pictures = np.empty(labels.shape, self._dtype)
+        pictures = np.empty(labels.shape[:2], self._dtype)
         show = is_main_process()
         if show:
             print_log(
-                f'Drawing {labels.size} images of RingSpecies, seed '
+                f'Drawing {pictures.size} images of RingSpecies, seed '
                 f'{self.seed}', 'current')
             bar = ProgressBar(len(labels))
         for index, versions in enumerate(labels):
-            scene = Scene(
-                np.random.RandomState([self.seed, index]), self.img_size)
-            for version, label in enumerate(versions):
-                pictures[index, version] = paint(scene, attributes_of(label))
+            scenes = draw_scenes(
+                np.random.RandomState([self.seed, index]), self.img_size,
+                self.num_birds)
+            for version, birds in enumerate(versions):
+                image, masks = paint(scenes, list(map(attributes_of, birds)))
+                if self.num_birds == 1:
+                    masks = masks[0]
+                pictures[index, version] = image, masks
             drawn = index + 1
             if show and (drawn % _PICTURES_PER_UPDATE == 0
                          or drawn == len(labels)):
@@ -218,6 +253,16 @@ class RingSpecies(BaseDataset):
         if show:
             bar.file.write('\n')
         return pictures.ravel()
+
+
+def _telling_values(label: int) -> tuple[int, ...]:
+    return _mask_values(telling_parts_of(label))
+
+
+def _differing_values(label: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(
+        _mask_values(differing_parts_of(label, other))
+        for other in range(len(SPECIES)))
 
 
 def _mask_values(parts: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Paints a bird of a given species into a scene, with its part labels."""
+"""Paints birds of given species into a scene, with their part labels."""
 import colorsys
 from collections.abc import Sequence
 
@@ -15,6 +15,9 @@ PART_LABELS = {part: 2 + index for index, part in enumerate(PARTS)}
 
 # An occluder that hides more of any part than this is left out.
 _MAX_HIDDEN = .4
+# Size of each of two birds, of that of one alone, and how often they are moved
+# before others take their place.
+_SIZE_OF_TWO, _MOVES = .66, 50
 # Fractional bits of the coordinates handed to OpenCV.
 _SHIFT = 4
 
@@ -44,10 +47,15 @@ class Scene:
             stream the same over versions, which it does not promise for
             ``Generator``.
         img_size: Height and width of the picture in pixels.
+        bird_size: Size of the bird, of what fills the picture.
     """
 
-    def __init__(self, rng: np.random.RandomState, img_size: int) -> None:
+    def __init__(self,
+                 rng: np.random.RandomState,
+                 img_size: int,
+                 bird_size: float = 1.) -> None:
         self.img_size = img_size
+        self.bird_size = bird_size
         self.canvas_size = SUPERSAMPLING * img_size
         self._draw_pose(rng)
         self._draw_colours(rng)
@@ -56,7 +64,7 @@ class Scene:
         self._draw_light(rng)
 
     def _draw_pose(self, rng: np.random.RandomState) -> None:
-        scale = self.canvas_size / 96 * rng.uniform(.64, .82)
+        scale = self.canvas_size / 96 * self.bird_size * rng.uniform(.64, .82)
         angle, self.head_angle = np.deg2rad(rng.uniform(-22, 22, 2))
         shear = rng.uniform(-.15, .15)
         flip = rng.choice([-1, 1])
@@ -69,8 +77,19 @@ class Scene:
                 self.turn_head(anatomy.CROWN),
                 self.turn_head(anatomy.BEAK_LONG), anatomy.TAIL, *anatomy.LEGS
             ]))
-        low, high = -bird.min(0), self.canvas_size - 1 - bird.max(0)
+        self.hull = cv2.convexHull(np.float32(bird))  # about the origin
+        self._room = -bird.min(0), self.canvas_size - 1 - bird.max(0)
+        self.move(rng)
+
+    def move(self, rng: np.random.RandomState) -> None:
+        """Put the bird elsewhere."""
+        low, high = self._room
         self.origin = low + rng.uniform(.02, .98, 2) * (high - low)
+
+    def overlaps(self, other: 'Scene') -> bool:
+        """Whether the hull of the bird meets that of another scene's."""
+        hulls = [one.hull + np.float32(one.origin) for one in (self, other)]
+        return cv2.intersectConvexConvex(*hulls)[0] > 0
 
     def _draw_colours(self, rng: np.random.RandomState) -> None:
         hue = rng.uniform()
@@ -138,37 +157,58 @@ class Scene:
         return points @ self.matrix.T + self.origin
 
 
-def paint(scene: Scene,
-          attributes: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Paint a scene with a bird of the given attributes.
+def draw_scenes(rng: np.random.RandomState, img_size: int,
+                num_birds: int) -> list[Scene]:
+    """Draw the scene of one bird, or one each of two birds that are smaller
+    and leave each other room; see :class:`Scene`."""
+    if num_birds == 1:
+        return [Scene(rng, img_size)]
+    while True:
+        one, other = (Scene(rng, img_size, _SIZE_OF_TWO) for _ in range(2))
+        for _ in range(_MOVES):
+            if not one.overlaps(other):
+                return [one, other]
+            one.move(rng)
+            other.move(rng)
+
+
+def paint(
+    scenes: Sequence[Scene],
+    attributes: Sequence[Sequence[bool]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paint birds of given attributes, in the surroundings of the first.
 
     Args:
-        scene: The scene; left as it is.
-        attributes: Which of :data:`PARTS` are "on".
+        scenes: The scene of each bird; left as they are.
+        attributes: For each bird which of :data:`PARTS` are "on".
 
     Returns:
-        The uint8 image (H, W, 3) in BGR order and the uint8 label map (H, W):
-        0 off the bird and where something hides it, ``BODY_LABEL``, and
-        ``PART_LABELS``. The map is the same for all attributes: a part's
-        region covers all that the part may look like.
+        The uint8 image (H, W, 3) in BGR order and for each bird the uint8
+        label map, (birds, H, W): 0 off it and where something hides it,
+        ``BODY_LABEL``, and ``PART_LABELS``. The map is the same for all
+        attributes: a part's region covers all that the part may look like.
     """
-    brush = _Brush(scene)
-    _paint_bird(brush, scene, dict(zip(PARTS, attributes)))
-    _paint_occluders(brush, scene)
+    scene = scenes[0]
+    canvas = scene.background.copy()
+    brushes = [_Brush(one, canvas) for one in scenes]
+    for brush in brushes:
+        brush.line(anatomy.TWIG, _BARK, 5)
+    for brush, on in zip(brushes, attributes):
+        _paint_bird(brush, brush.scene, dict(zip(PARTS, on)))
+    _paint_occluders(brushes, scene)
     image = cv2.resize(
-        brush.canvas, (scene.img_size, scene.img_size),
-        interpolation=cv2.INTER_AREA)
+        canvas, (scene.img_size, scene.img_size), interpolation=cv2.INTER_AREA)
     image = np.clip(image * scene.light + scene.noise, 0, 255)
-    labels = brush.labels[::SUPERSAMPLING, ::SUPERSAMPLING]
-    return image.astype(np.uint8), labels.copy()
+    labels = [b.labels[::SUPERSAMPLING, ::SUPERSAMPLING] for b in brushes]
+    return image.astype(np.uint8), np.stack(labels)
 
 
 class _Brush:
     """Paints outlines of the bird on the canvas and on the label map."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, canvas: np.ndarray) -> None:
         self.scene = scene
-        self.canvas = scene.background.copy()
+        self.canvas = canvas
         self.labels = np.zeros(self.canvas.shape[:2], np.uint8)
 
     def fill(self, points: np.ndarray, colour: Colour) -> None:
@@ -209,7 +249,6 @@ def _paint_bird(brush: _Brush, scene: Scene, on: dict[str, bool]) -> None:
                           anatomy.BEAK_SHORT, anatomy.EYE))
     beak = long_beak if on['beak'] else short_beak
 
-    brush.line(anatomy.TWIG, _BARK, 5)
     for leg in anatomy.LEGS:
         brush.line(leg, scene.outline, 3)
     for points in (anatomy.TAIL, anatomy.BODY, head, crown, beak):
@@ -242,15 +281,20 @@ def _paint_bird(brush: _Brush, scene: Scene, on: dict[str, bool]) -> None:
         brush.label(points, PART_LABELS.get(label, BODY_LABEL))
 
 
-def _paint_occluders(brush: _Brush, scene: Scene) -> None:
+def _paint_occluders(brushes: Sequence[_Brush], scene: Scene) -> None:
     """Paint the leaves that leave enough of every part to be seen."""
-    visible = np.bincount(brush.labels.ravel(), minlength=2 + len(PARTS))
-    least = (1 - _MAX_HIDDEN) * visible[BODY_LABEL:]
+    least = [(1 - _MAX_HIDDEN) * _part_areas(b.labels) for b in brushes]
     for outline, colour in scene.occluders:
-        labels = brush.labels.copy()
+        left = [brush.labels.copy() for brush in brushes]
         points = [np.int32(outline)]
-        cv2.fillPoly(labels, points, 0)
-        left = np.bincount(labels.ravel(), minlength=2 + len(PARTS))
-        if (left[BODY_LABEL:] >= least).all():
-            brush.labels = labels
-            cv2.fillPoly(brush.canvas, points, colour, cv2.LINE_AA)
+        for labels in left:
+            cv2.fillPoly(labels, points, 0)
+        if all((_part_areas(labels) >= enough).all()
+               for labels, enough in zip(left, least)):
+            for brush, labels in zip(brushes, left):
+                brush.labels = labels
+            cv2.fillPoly(brushes[0].canvas, points, colour, cv2.LINE_AA)
+
+
+def _part_areas(labels: np.ndarray) -> np.ndarray:
+    return np.bincount(labels.ravel(), minlength=2 + len(PARTS))[BODY_LABEL:]
