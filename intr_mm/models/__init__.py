@@ -8,10 +8,11 @@ from .evidence_reader import EvidenceReader
 from .explain import explain_batch, prepare_images
 from .feature_cache import FeatureCache
 from .head import INTRHead
+from .multi_label_head import MultiLabelINTRHead
 
 __all__ = [
     'BaseExplainingHead', 'Decoded', 'EvidenceHead', 'EvidenceReader',
     'FeatureCache', 'INTRClassifier', 'INTRDataPreprocessor', 'INTREncoder',
-    'INTRHead', 'TinyResNet', 'TorchvisionResNet', 'explain_batch',
-    'prepare_images'
+    'INTRHead', 'MultiLabelINTRHead', 'TinyResNet', 'TorchvisionResNet',
+    'explain_batch', 'prepare_images'
 ]

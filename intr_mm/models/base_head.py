@@ -59,6 +59,7 @@ class BaseExplainingHead(ClsHead):
     num_heads: int
     queries_per_class = 1
     gives_evidence = False
+    multi_label = False
 
     def __init__(self, test_cfg: dict | None = None, **kwargs) -> None:
         super().__init__(**kwargs)
@@ -181,9 +182,13 @@ class BaseExplainingHead(ClsHead):
             IndexError: There is no such layer.
         """
         scores = torch.zeros(1, self.num_classes)
-        select_classes(classes, scores, scores[:, 0].long())
+        select_classes(classes, scores, scores[:, :1].long())
         for index in _as_list(layer):
             self.layer_index(index)
+
+    def to_scores(self, logits: Tensor) -> Tensor:
+        """Scores of logits (B, C), each from 0 to 1."""
+        return logits.softmax(-1)
 
     def best_queries(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """The classes' logits (B, C), and which of the Q queries decided each,
@@ -330,7 +335,8 @@ class BaseExplainingHead(ClsHead):
                 (K, heads, h, w), on the h x w cells that are not padding; (L,
                 K, heads, h, w) if ``layer`` is a sequence; from a head that
                 gives it, ``{name}_evidence`` (K, heads, h, w). The metainfo
-                ``grid`` is the (H, W) of the padded batch.
+                ``grid`` is the (H, W) of the padded batch. Where several
+                classes can be true, K differs among the samples.
             decoded: From :meth:`decode`, with the layers.
             classes: Indices (B, K), or see :func:`select_classes`.
             layer: Decoder layer, or L of them.
@@ -341,8 +347,10 @@ class BaseExplainingHead(ClsHead):
         """
         labels = None
         if all('gt_label' in sample for sample in samples):
-            labels = torch.cat([sample.gt_label for sample in samples])
-        index = select_classes(classes, decoded.logits, labels)  # (B, K)
+            labels = [sample.gt_label for sample in samples]
+        index = select_classes(classes, decoded.logits, labels,
+                               [sample.pred_label for sample in samples])
+        filled, index = index < 0, index.clamp(min=0)  # (B, K)
         maps = torch.stack(  # (B, L, K, heads, H, W)
             [self.maps(decoded, index, i) for i in _as_list(layer)], 1)
         if isinstance(layer, int):
@@ -354,9 +362,18 @@ class BaseExplainingHead(ClsHead):
         if self.gives_evidence:
             fields[f'{name}_evidence'] = cut_padding(
                 self.evidence(decoded, index), decoded.padding_mask)
+        if filled.any():
+            kept = [(~of_image).nonzero()[:, 0] for of_image in filled]
+            fields = {
+                key: [
+                    value.index_select(0 if value.dim() == 1 else -4, places)
+                    for value, places in zip(values, kept)
+                ]
+                for key, values in fields.items()
+            }
         asked = [self.layer_index(i) for i in _as_list(layer)]
         if even and self.can_rescore and self.num_layers - 1 in asked:
-            fields[f'{name}_even'] = self.rescore_even(decoded).softmax(-1)
+            fields[f'{name}_even'] = self.to_scores(self.rescore_even(decoded))
         for sample, *values in zip(samples, *fields.values()):
             sample.set_metainfo(dict(grid=tuple(maps.shape[-2:])))
             for field_name, value in zip(fields, values):

@@ -7,6 +7,7 @@ from numbers import Integral
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 def last_of(feats: Tensor | Sequence[Tensor]) -> Tensor:
@@ -133,19 +134,23 @@ def class_index(classes: Tensor | Sequence[int] | None, num_classes: int,
 
 def select_classes(spec: Sequence[str | int] | Tensor,
                    scores: Tensor,
-                   gt_labels: Tensor | None = None) -> Tensor:
+                   gt_labels: Sequence[Tensor] | None = None,
+                   pred_labels: Sequence[Tensor] | None = None) -> Tensor:
     """Class indices that a specification asks for, image by image.
 
     Args:
-        spec: Each item is ``'pred'`` (the predicted class), ``'gt'`` (the true
-            class), ``'topN'`` (the N best classes, such as ``'top3'``) or a
-            class index.
+        spec: Each item is ``'pred'`` (the predicted class, or all where there
+            are several), ``'gt'`` (the same of the true ones), ``'topN'`` (the
+            N best classes, such as ``'top3'``) or a class index.
         scores: Scores or logits of shape (B, C).
-        gt_labels: True classes of shape (B, ). Needed for ``'gt'`` only.
+        gt_labels: The true classes of each image. Needed for ``'gt'`` only.
+        pred_labels: The predicted classes of each image. None means the best
+            one.
 
     Returns:
         Long tensor of shape (B, K), in the order of the specification; a class
-        asked for twice stands twice.
+        asked for twice stands twice. Rows of images that have fewer classes
+        than others end in -1, and the best class stands for none.
 
     Raises:
         ValueError: If an item is unknown, out of range, or needs labels that
@@ -154,17 +159,18 @@ def select_classes(spec: Sequence[str | int] | Tensor,
     batch, num_classes = scores.shape
     if isinstance(spec, Tensor):
         return class_index(spec, num_classes, scores)
-    columns = []
+    best = scores.argmax(1, keepdim=True)
+    columns = []  # of each item, for each image its classes
     for item in spec:
         top = re.fullmatch(r'top(\d+)', str(item))
         if item == 'pred':
-            columns.append(scores.argmax(1, keepdim=True))
+            columns.append(best if pred_labels is None else pred_labels)
         elif item == 'gt':
             if gt_labels is None:
                 raise ValueError("The class 'gt' was asked for but the "
                                  'samples carry no gt_label; ask for '
                                  "'pred' instead.")
-            columns.append(gt_labels.to(scores.device).view(batch, 1))
+            columns.append(gt_labels)
         elif top and 0 < int(top[1]) <= num_classes:
             columns.append(scores.topk(int(top[1]), dim=1).indices)
         elif isinstance(item, int) and 0 <= item < num_classes:
@@ -175,4 +181,9 @@ def select_classes(spec: Sequence[str | int] | Tensor,
                 f'with N <= {num_classes}, or an index below {num_classes}.')
     if not columns:
         raise ValueError("No classes were asked for; give at least 'pred'.")
-    return torch.cat(columns, dim=1).long()
+    rows = [
+        torch.cat([part.flatten().to(best) for part in parts])
+        for parts in zip(*columns)
+    ]
+    rows = [row if len(row) else best[i] for i, row in enumerate(rows)]
+    return pad_sequence(rows, batch_first=True, padding_value=-1)
