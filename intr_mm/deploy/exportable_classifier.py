@@ -45,6 +45,11 @@ class ExportableClassifier(nn.Module):
             raise ValueError(
                 f'{type(model).__name__} is in training mode, in which it '
                 'cannot be exported: call model.eval().')
+        if head.multi_label:
+            raise ValueError(
+                f'A model with {type(head).__name__} cannot be exported, as '
+                'the file could not tell which classes are predicted: use the '
+                'checkpoint.')
         number = dict(pred=1, all=head.num_classes).get(maps, maps)
         if number is not None and not (isinstance(number, int)
                                        and 1 <= number <= head.num_classes):

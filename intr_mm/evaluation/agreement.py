@@ -3,6 +3,8 @@ from collections.abc import Sequence
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
+from .base import one_class
+
 
 @METRICS.register_module()
 class Agreement(BaseMetric):
@@ -28,8 +30,8 @@ class Agreement(BaseMetric):
                     'for heads that learn from another, such as '
                     'EvidenceHead(distill=True).')
             teacher = int(sample['teacher_label'])
-            self.results.append((teacher == int(sample['pred_label']),
-                                 teacher == int(sample['gt_label'])))
+            self.results.append((teacher == one_class(sample, self, 'pred'),
+                                 teacher == one_class(sample, self)))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images."""

@@ -7,7 +7,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from intr_mm.models import explain_batch
-from .base import ModelMetric
+from .base import ModelMetric, one_class
 
 _ORDERS = ('least', 'most')
 
@@ -53,8 +53,9 @@ class EvenAttention(ModelMetric):
         for label, share, sample in zip(
                 even.argmax(1).tolist(),
                 gone.flatten().tolist(), data_samples):
-            self.results.append((label == int(sample['gt_label']),
-                                 label == int(sample['pred_label']), share))
+            self.results.append((label == one_class(sample, self),
+                                 label == one_class(sample, self,
+                                                    'pred'), share))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images."""
@@ -78,7 +79,7 @@ def select_heads(model: nn.Module,
     look for themselves, the one is made to look evenly at all cells whose
     replacement leaves the class's score highest (``'least'``: heads that do
     not matter go first) or lowest (``'most'``). The score is the log-odds of
-    the class, as softmax scores soon round to 1.
+    the class, its logit where several can be true, as scores soon round to 1.
 
     Args:
         model: ``INTRClassifier``, or mmpretrain's ``ImageClassifier`` with an
@@ -90,7 +91,7 @@ def select_heads(model: nn.Module,
     Returns:
         The heads (B, heads), from 0, in the order of their replacement; and
         the log-odds (B, heads + 1) with none, one and so on, and all heads
-        replaced, of which the sigmoid is the softmax score.
+        replaced, of which the sigmoid is the score.
 
     Raises:
         ValueError: If ``order`` is unknown.
@@ -105,6 +106,8 @@ def select_heads(model: nn.Module,
     def score(replaced: Tensor) -> Tensor:
         maps = torch.where(replaced[:, None, :, None, None], even, own)
         logits = model.head.rescore(decoded, maps).float()  # (B, C)
+        if model.head.multi_label:
+            return logits.gather(1, index).squeeze(1)
         rivals = logits.scatter(1, index, -torch.inf).logsumexp(1)
         return logits.gather(1, index).squeeze(1) - rivals
 
@@ -182,7 +185,7 @@ class HeadSelection(ModelMetric):
         Raises:
             RuntimeError: If the metric was not prepared.
         """
-        labels = torch.tensor([int(s['gt_label']) for s in data_samples])
+        labels = torch.tensor([one_class(s, self) for s in data_samples])
         steps, curves = select_heads(self.model, self.images(data_batch),
                                      labels, self.order)
         self.results.extend(zip(steps.cpu().numpy(), curves.cpu().numpy()))

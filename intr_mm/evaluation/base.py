@@ -2,6 +2,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric
 from scipy.stats import bootstrap
 from torch import Tensor, nn
@@ -55,6 +56,27 @@ class ModelMetric(BaseMetric):
                 'predictions are averaged: test without --tta, or take the '
                 'metric out of test_evaluator.')
         return inputs
+
+
+def one_class(sample: dict, user: object, kind: str = 'gt') -> int:
+    """The true class of a sample, ``'gt'``, or the predicted one, ``'pred'``.
+
+    Args:
+        sample: The sample with its prediction.
+        user: The metric that needs it.
+        kind: Which of the two.
+
+    Raises:
+        ValueError: If several classes can be true.
+    """
+    labels = torch.as_tensor(sample[f'{kind}_label']).flatten()
+    if sample.get('multi_label') or len(labels) != 1:
+        raise ValueError(
+            f'{type(user).__name__} is about images of one class, and makes '
+            'no sense where several can be true: take it out of the '
+            'evaluators, and AveragePrecision, MultiLabelMetric or '
+            'PointingGame in.')
+    return int(labels)
 
 
 def class_maps(sample: dict,

@@ -14,6 +14,8 @@ from mmpretrain.registry import METRICS
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from .base import one_class
+
 _LOWEST, _HIGHEST = .01, 100.
 
 
@@ -146,7 +148,7 @@ class CalibrationError(BaseMetric):
         """Note the scores and the true class of each sample."""
         for sample in data_samples:
             self.results.append(
-                (sample['pred_score'].float().cpu(), int(sample['gt_label'])))
+                (sample['pred_score'].float().cpu(), one_class(sample, self)))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
         """Compute the calibration error."""

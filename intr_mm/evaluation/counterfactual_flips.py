@@ -5,7 +5,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
 from intr_mm.structures import CellGeometry
-from .base import class_maps
+from .base import class_maps, one_class
 
 
 @METRICS.register_module()
@@ -57,7 +57,8 @@ class CounterfactualFlips(BaseMetric):
             result = dict(
                 pair_id=sample['pair_id'],
                 repainted=sample['repainted'],
-                correct=int(sample['pred_label']) == int(sample['gt_label']))
+                correct=one_class(sample, self,
+                                  'pred') == one_class(sample, self))
             if self.geometry:
                 result['looked_at'] = self._looked_at(sample)
                 result['telling'] = set(sample['telling_parts'])
@@ -65,7 +66,7 @@ class CounterfactualFlips(BaseMetric):
 
     def _looked_at(self, sample: dict) -> int:
         """The mask's value where the attention of the true class peaks."""
-        heat = class_maps(sample, int(sample['gt_label']),
+        heat = class_maps(sample, one_class(sample, self),
                           type(self).__name__).mean(0)
         mask = np.asarray(sample['part_mask'])
         peak = np.unravel_index(int(heat.argmax()), heat.shape)

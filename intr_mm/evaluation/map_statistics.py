@@ -7,7 +7,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
-from .base import class_maps
+from .base import class_maps, one_class
 
 
 def shares(maps: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class HeadDiversity(BaseMetric):
             ValueError: If a sample carries no map of the asked class.
         """
         for sample in data_samples:
-            label = int(sample[f'{self.label}_label'])
+            label = one_class(sample, self, self.label)
             maps = class_maps(sample, label, type(self).__name__, self.label)
             maps = maps.flatten(1)
             nats = entropy(maps)
@@ -155,7 +155,7 @@ class ClassDistinctness(BaseMetric):
                 other.
         """
         for sample in data_samples:
-            label = int(sample['gt_label'])
+            label = one_class(sample, self)
             true = class_maps(sample, label, 'ClassDistinctness').flatten(1)
             classes = sample['attention_classes'].tolist()
             others = {c: i for i, c in enumerate(classes) if c != label}

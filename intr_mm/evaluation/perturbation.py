@@ -16,7 +16,7 @@ from intr_mm.explainers import image_rng
 from intr_mm.models import INTRClassifier, explain_batch, prepare_images
 from intr_mm.models.utils import last_of
 from intr_mm.structures import Explanation
-from .base import ModelMetric, bootstrap_interval
+from .base import ModelMetric, bootstrap_interval, one_class
 
 
 class PerturbationMetric(ModelMetric):
@@ -71,8 +71,9 @@ class PerturbationMetric(ModelMetric):
             return
         inputs = self.images(data_batch)
         images = [inputs[i] for i in asked]
-        key = f'{self.target}_label'
-        classes = [int(data_samples[i][key]) for i in asked]
+        classes = [
+            one_class(data_samples[i], self, self.target) for i in asked
+        ]
         explained = self.explainer(model, images, torch.tensor(classes))
         names = self.explainer.names(model)
         for i, image, class_, explanation in zip(asked, images, classes,

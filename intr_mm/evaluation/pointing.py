@@ -4,9 +4,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmpretrain.registry import METRICS, TASK_UTILS
+from torch import Tensor
 
 from intr_mm.structures import CellGeometry, Explanation
-from .base import ModelMetric, bootstrap_interval, class_maps
+from .base import ModelMetric, bootstrap_interval, class_maps, one_class
 from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
 
 
@@ -34,6 +35,8 @@ class PointingMetric(ModelMetric):
     The pointing game is from `Top-down Neural Attention by Excitation
     Backprop <https://arxiv.org/abs/1608.00507>`_ (ECCV 2016), the mass from
     `Score-CAM <https://arxiv.org/abs/1910.01279>`_ (CVPR Workshops 2020).
+
+    Where several classes are true, the map of each is a sample of its own.
 
     Without an ``explainer``, the map is the mean over the heads of the
     attention that the model attaches to its predictions: ``attention`` (K,
@@ -93,11 +96,26 @@ class PointingMetric(ModelMetric):
                         ' ))), use a data set that gives '
                         f'{", ".join(self.keys)}, and list these in the '
                         'meta_keys of PackInputs.')
-        names, explained = [''], map(self._attached, data_samples)
-        if self.explainer is not None:
-            names, explained = self._explain(data_batch, data_samples)
-        for sample, cells in zip(data_samples, explained):
-            self.results.append(self._reduce(names, cells, sample))
+        ones = [self.each_class(sample) for sample in data_samples]
+        flat = [one for of_image in ones for one in of_image]
+        names, explained = [''], map(self._attached, flat)
+        if self.explainer is not None and flat:
+            images = [
+                image
+                for image, of_image in zip(self.images(data_batch), ones)
+                for _ in of_image
+            ]
+            names, explained = self._explain(images, flat)
+        explained = iter(explained)
+        # One result for each sample, as MMEngine counts them.
+        for of_image in ones:
+            self.results.append([
+                self._reduce(names, next(explained), one) for one in of_image
+            ])
+
+    def each_class(self, sample: dict) -> list[dict]:
+        """A sample for each of its true classes."""
+        return [dict(sample, gt_label=one_class(sample, self))]
 
     def _attached(self, sample: dict) -> Explanation:
         maps = class_maps(sample, int(sample['gt_label']), type(self).__name__)
@@ -105,10 +123,10 @@ class PointingMetric(ModelMetric):
             maps.mean(0, keepdim=True).cpu().numpy(),
             CellGeometry(self.stride, self.offset), sample['img_shape'][:2])
 
-    def _explain(self, data_batch: dict, data_samples: Sequence[dict]):
+    def _explain(self, images: list[Tensor], data_samples: list[dict]):
         labels = torch.tensor([int(s['gt_label']) for s in data_samples])
         names = self.explainer.names(self.model)
-        cells = self.explainer(self.model, self.images(data_batch), labels)
+        cells = self.explainer(self.model, images, labels)
         return names if len(names) > 1 else [''], cells
 
     def _reduce(self, names: list[str], cells: Explanation,
@@ -150,8 +168,16 @@ class PointingMetric(ModelMetric):
                 for k, v in regions.items()
             })
 
-    def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute hit rates, masses and controls."""
+    def compute_metrics(self, results: list[list[dict]]) -> dict:
+        """Compute hit rates, masses and controls.
+
+        Raises:
+            ValueError: If no image has a true class.
+        """
+        results = [one for of_image in results for one in of_image]
+        if not results:
+            raise ValueError(f'{type(self).__name__} found no true class in '
+                             'any image.')
         metrics = {}
         for region in results[0]['hits']:
             area = np.mean([r['area'][region] for r in results])
@@ -203,6 +229,11 @@ class PointingGame(PointingMetric):
     what the model has to attach.
     There is no tolerance margin around the regions.
 
+    Where several classes are true, the sample has a mask, telling values and
+    differing values for each, ``bird`` is the one of the class, and a further
+    region, ``other``, that of the other classes: a map that tells its class
+    from those beside it seldom peaks there.
+
     Args:
         stride: Pixels of the network input from one cell of the map to the
             next; not needed with an ``explainer``.
@@ -214,7 +245,7 @@ class PointingGame(PointingMetric):
         telling_key: Key of the sample's telling values of the mask.
         differing_key: Key of what gives, for each class, the values of the
             mask in which it differs from the true one. The best rival is the
-            class of the highest ``pred_score`` but for the true one.
+            class of the highest ``pred_score`` but for those that are true.
         **kwargs: ``explainer``, ``interval`` and others of
             :class:`PointingMetric`.
     """
@@ -234,14 +265,32 @@ class PointingGame(PointingMetric):
         self.telling_key = telling_key
         self.differing_key = differing_key
 
+    def each_class(self, sample: dict) -> list[dict]:
+        """See :class:`PointingMetric`; each with the mask of all others."""
+        masks = np.asarray(sample[self.mask_key])
+        if masks.ndim == 2:
+            return super().each_class(sample)
+        labels = torch.as_tensor(sample['gt_label']).flatten().tolist()
+        return [
+            dict(
+                sample,
+                gt_label=label,
+                true_classes=labels,
+                others=(np.delete(masks, i, 0) != 0).any(0),
+                **{key: sample[key][i]
+                   for key in self.keys}) for i, label in enumerate(labels)
+        ]
+
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
         """Read the regions off the mask."""
         mask = np.asarray(sample[self.mask_key])
         regions = dict(
             bird=mask != 0, telling=np.isin(mask, sample[self.telling_key]))
+        if 'others' in sample:
+            regions['other'] = sample['others']
         if self.differing_key:
             scores = torch.as_tensor(sample['pred_score']).clone()
-            scores[int(sample['gt_label'])] = -1
+            scores[sample.get('true_classes', sample['gt_label'])] = -1
             differing = sample[self.differing_key][int(scores.argmax())]
             regions['differing'] = np.isin(mask, differing)
         return regions

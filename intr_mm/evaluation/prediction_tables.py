@@ -56,10 +56,10 @@ class PredictionTables(BaseMetric):
         """Note the true class and the scores of each sample."""
         for sample in data_samples:
             label = sample['gt_label'].flatten().tolist()
-            if len(label) != 1:
+            if len(label) != 1 or sample.get('multi_label'):
                 raise ValueError(
                     f'PredictionTables knows one class for each image, but '
-                    f"'{sample.get('img_path')}' has {len(label)}: write a "
+                    f"'{sample.get('img_path')}' can have several: write a "
                     '.pkl file.')
             scores = apply_temperature(sample['pred_score'].cpu(),
                                        self.temperature).exp()

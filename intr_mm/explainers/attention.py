@@ -100,6 +100,11 @@ class EvidenceExplainer(AttentionExplainer):
         estimate = head.evidence if head.gives_evidence else partial(
             _estimate_evidence, head)
         others = self.against
+        if others and head.multi_label:
+            raise ValueError(
+                f'EvidenceExplainer(against={others!r}) compares classes that '
+                f'compete, which those of {type(head).__name__} do not: leave '
+                'out against.')
         if others == 'rival':
             logits = decoded.logits.scatter(1, classes, -torch.inf)
             others = logits.argmax(1, keepdim=True)

@@ -45,6 +45,11 @@ class EvidenceReader(EvidenceHead):
                              f'{temperature}.')
         self.temperature = temperature
         self.auxiliary = MODELS.build(auxiliary)
+        if getattr(self.auxiliary, 'multi_label', False):
+            raise ValueError(
+                'EvidenceReader learns which one class is true, but '
+                f'{type(self.auxiliary).__name__} lets several be: give an '
+                'INTRHead as auxiliary.')
         self.auxiliary_neck = auxiliary_neck and MODELS.build(auxiliary_neck)
         self.distill = distill
         self._teacher_is_loaded = False

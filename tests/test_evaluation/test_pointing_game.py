@@ -128,6 +128,40 @@ def test_repeated_samples_of_a_distributed_run_count_once():
     assert evaluator.evaluate(2)['pointing/bird'] == 50
 
 
+def test_each_true_class_is_a_sample_of_its_own():
+    """One class peaks on its own bird, one on the other's."""
+    own, other = mask_at(4, 4), mask_at(8, 8, 1)
+    sample = make_sample((1, 1), own, classes=(0, 1, 2))
+    sample.set_gt_label([1, 2])  # the map of class 2 peaks at (8, 8)
+    sample.set_pred_score(torch.tensor([.4, .9, .8]))
+    sample.set_metainfo(
+        dict(
+            multi_label=True,
+            part_mask=np.stack((own, other)),
+            telling_parts=((3, ), (3, )),
+            differing=(((3, ), (), ()), ((5, ), (), ()))))
+    figures = evaluate([sample], differing_key='differing')
+    assert figures['pointing/bird'] == 100
+    assert figures['pointing/other'] == 0
+    assert figures['pointing/telling'] == 50
+    assert figures['pointing/differing'] == 50  # from class 0, which is absent
+    assert figures['pointing/other_area'] == pytest.approx(100 / 144)
+
+    swapped = np.stack((other, own))
+    sample.set_metainfo(dict(part_mask=swapped))
+    figures = evaluate([sample])
+    assert figures['pointing/bird'] == 0 and figures['pointing/other'] == 100
+
+
+def test_images_without_a_true_class_count_for_nothing():
+    sample = make_sample((1, 1), mask_at(4, 4))
+    empty = make_sample((1, 1), np.zeros((0, 12, 12)))
+    empty.set_gt_label([])
+    assert evaluate([empty, sample])['pointing/bird'] == 100
+    with pytest.raises(ValueError, match='no true class in any image'):
+        evaluate([empty])
+
+
 def test_missing_inputs_are_named():
     sample = make_sample((1, 1), mask_at(4, 4))
     del sample.attention

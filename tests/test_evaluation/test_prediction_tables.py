@@ -81,7 +81,8 @@ def test_json_at_a_temperature(tmp_path):
 
 def test_several_classes_of_an_image_are_refused(tmp_path):
     metric = PredictionTables(str(tmp_path / 'out.csv'))
-    with pytest.raises(ValueError, match="'a.jpg' has 2: write a .pkl"):
+    with pytest.raises(
+            ValueError, match="'a.jpg' can have several: write a .pkl"):
         metric.process(None, [
             dict(
                 img_path='a.jpg',

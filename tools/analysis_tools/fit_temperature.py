@@ -16,6 +16,7 @@ import tempfile
 import mmengine
 import torch
 from mmengine.config import Config
+from mmpretrain.registry import MODELS
 
 from intr_mm.checkpoints import store_temperature
 from intr_mm.command_line import (DATA_FILES, ToolParser, add_checkpoint_check,
@@ -56,6 +57,11 @@ def prepare_config(args: argparse.Namespace) -> Config:
     merge_options(cfg, args.cfg_options)
     check_config(cfg, 'model')
     add_checkpoint_check(cfg)
+    head = MODELS.get(cfg.model.head.type)
+    if getattr(head, 'multi_label', False):
+        raise SystemExit(
+            f'A temperature recalibrates classes that compete, which those of '
+            f'{head.__name__} do not: set its thr instead.')
     # Scores are all that is wanted.
     cfg.default_hooks.pop('visualization', None)
     cfg.model.pop('test_cfg', None)

@@ -4,6 +4,7 @@ import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
+from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
 
@@ -37,7 +38,10 @@ class DatasetCheckHook(Hook):
         for field, dataset in sets:
             _check_same(classes, _classes(dataset), field)
         labels = self._check(runner, 'train_dataloader')
-        if len(labels) == 1:
+        several = isinstance(
+            getattr(unwrap_model(runner.model), 'head', None),
+            MultiLabelClsHead)
+        if len(labels) == 1 and not several:  # of several, one can be absent
             label = labels.pop()
             name = label if classes is None else f"'{classes[label]}'"
             raise ValueError(
@@ -83,15 +87,22 @@ class DatasetCheckHook(Hook):
         for index in range(len(dataset)):
             info = dataset.get_data_info(index)
             label = info.get('gt_label')
-            if not isinstance(label, Integral):
-                continue
-            labels.add(int(label))
-            if not 0 <= label < num_classes:
-                image = info.get('img_path', f'sample {index}')
+            image = info.get('img_path', f'sample {index}')
+            several = isinstance(label, list)
+            if several and not isinstance(head, MultiLabelClsHead):
                 raise ValueError(
-                    f"Label {label} of '{image}' in {field} is outside "
-                    f'0..{num_classes - 1}: correct the annotations or '
-                    'model.head.num_classes.')
+                    f"'{image}' in {field} has the labels {label}, but "
+                    f'{type(head).__name__} takes one: set '
+                    "model.head.type='MultiLabelINTRHead'.")
+            for one in label if several else [label]:
+                if not isinstance(one, Integral):
+                    continue
+                labels.add(int(one))
+                if not 0 <= one < num_classes:
+                    raise ValueError(
+                        f"Label {one} of '{image}' in {field} is outside "
+                        f'0..{num_classes - 1}: correct the annotations or '
+                        'model.head.num_classes.')
         return labels
 
 
