@@ -142,6 +142,11 @@ class INTRInferencer(ImageClassificationInferencer):
                 'ImageClassificationInferencer.')
         if classes is None and len(self.classes or ()) != head.num_classes:
             self.classes = None  # those of the data set, not of this model
+        if self.temperature is not None and head.multi_label:
+            raise ValueError(
+                f'temperature={self.temperature} divides the logits of '
+                f'classes that compete, which those of {type(head).__name__} '
+                'do not: leave it out.')
         self.class_names = ClassNames(self.classes, head.num_classes)
         self._regions: dict[tuple[int, int], tuple[slice, slice]] = {}
 
@@ -181,7 +186,8 @@ class INTRInferencer(ImageClassificationInferencer):
 
         Returns:
             For each image ``pred_scores`` (C, ), ``pred_label``,
-            ``pred_score`` and, with names, ``pred_class``. With ``maps`` also
+            ``pred_score`` and, with names, ``pred_class``, lists where several
+            classes can be true. With ``maps`` also
             ``attention_classes`` (list of K indices),
             ``attention_class_names``, ``attention_cells`` (K, heads, h, w),
             each map summing to 1, their ``geometry`` and ``img_shape`` (the
@@ -375,6 +381,10 @@ class INTRInferencer(ImageClassificationInferencer):
         if return_datasamples:
             return results
         for result, sample in zip(results, preds):
+            if sample.get('multi_label'):
+                result.update(_decision(sample, self.class_names, 'pred_'))
+                if self.classes is None:
+                    del result['pred_class']
             if 'attention' not in sample:
                 continue
             cells = sample.attention[0].numpy()
@@ -540,12 +550,13 @@ def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
         topk: Number of best classes to list.
 
     Returns:
-        ``path`` (None for arrays), ``label``, ``class``, ``score`` and
-        ``topk``; with attention also ``attention``: ``labels``, ``classes``,
-        ``cells`` (K, heads, h, w), and ``stride``, ``offset`` and
-        ``img_shape``, which place the cells on the network's input; and where
-        the head gives them ``evidence`` (K, heads, h, w) and ``even_score``,
-        see :meth:`INTRInferencer.__call__`.
+        ``path`` (None for arrays), ``topk``, ``label``, ``class`` and
+        ``score``, which are lists where several classes can be true; with
+        attention also ``attention``: ``labels``, ``classes``, ``cells`` (K,
+        heads, h, w), and ``stride``, ``offset`` and ``img_shape``, which place
+        the cells on the network's input; and where the head gives them
+        ``evidence`` (K, heads, h, w) and ``even_score``, see
+        :meth:`INTRInferencer.__call__`.
     """
     scores = sample.pred_score
     best = scores.topk(min(topk, len(scores)))
@@ -553,13 +564,8 @@ def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
         dict(label=label, score=score, **{'class': names[label]})
         for label, score in zip(best.indices.tolist(), best.values.tolist())
     ]
-    label = int(scores.argmax())
     record = dict(
-        path=sample.get('img_path'),
-        label=label,
-        score=float(scores[label]),
-        topk=best,
-        **{'class': names[label]})
+        path=sample.get('img_path'), topk=best, **_decision(sample, names))
     if 'attention' in sample:
         labels = sample.attention_classes.tolist()
         record['attention'] = dict(
@@ -577,5 +583,21 @@ def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
     return record
 
 
-def _even_score(sample: DataSample) -> float:
-    return float(sample.attention_even[sample.pred_score.argmax()])
+def _decision(sample: DataSample, names: ClassNames, prefix: str = '') -> dict:
+    return {
+        f'{prefix}label': _of_predicted(sample, range(len(sample.pred_score))),
+        f'{prefix}score': _of_predicted(sample, sample.pred_score.tolist()),
+        f'{prefix}class': _of_predicted(sample, names)
+    }
+
+
+def _even_score(sample: DataSample) -> float | list[float]:
+    return _of_predicted(sample, sample.attention_even.tolist())
+
+
+def _of_predicted(sample: DataSample, values: Sequence):
+    """That of the classes' values which is the predicted class's; a list of
+    all predicted classes' where several can be true."""
+    if sample.get('multi_label'):
+        return [values[i] for i in sample.pred_label.tolist()]
+    return values[int(sample.pred_score.argmax())]

@@ -28,7 +28,10 @@ class Explanation:
         classes: The K classes of the maps.
         layers: The L decoder layers of the maps, from 0 on.
         name: Name of the image.
-        gt_label: The true class.
+        gt_label: The true class; where several can be true, a list of all
+            that are.
+        pred_label: The predicted class; where several can be true, a list of
+            those that are predicted. None means the best one.
         memory: How large is what the maps weigh, (L, 1 + heads, h, w); see
             :meth:`INTRHead.memory_norms`.
         evidence: What each cell speaks for the classes, (K, heads, h, w),
@@ -44,7 +47,8 @@ class Explanation:
     classes: list[int] = field(default_factory=list)
     layers: list[int] = field(default_factory=list)
     name: str = ''
-    gt_label: int | None = None
+    gt_label: int | list[int] | None = None
+    pred_label: int | list[int] | None = None
     memory: np.ndarray | None = None
     evidence: np.ndarray | None = None
     even_scores: np.ndarray | None = None
@@ -83,10 +87,23 @@ class Explanation:
             classes=once,
             layers=layers,
             name=name,
-            gt_label=int(sample.gt_label) if 'gt_label' in sample else None,
+            gt_label=_labels(sample, 'gt_label'),
+            pred_label=_labels(sample, 'pred_label'),
             memory=array('memory'),
             evidence=None if evidence is None else evidence[rows],
             even_scores=array(f'{field}_even'))
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether several classes can be true."""
+        return isinstance(self.pred_label, list)
+
+    @property
+    def predicted(self) -> list[int]:
+        """All classes that are predicted."""
+        if self.pred_label is None:
+            return [int(self.scores.argmax())]
+        return self.pred_label if self.multi_label else [self.pred_label]
 
     @property
     def found_mass(self) -> np.ndarray:
@@ -98,3 +115,10 @@ class Explanation:
         """The maps (..., H, W) on the pixels of a picture of the input; see
         :meth:`CellGeometry.resample`."""
         return self.geometry.resample(self.maps, self.img_shape, out_shape)
+
+
+def _labels(sample: DataSample, key: str) -> int | list[int] | None:
+    labels = sample.get(key)
+    if labels is None:
+        return None
+    return labels.tolist() if sample.get('multi_label') else int(labels)

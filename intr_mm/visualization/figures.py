@@ -294,11 +294,16 @@ def name_of(class_names: Sequence[str] | None, index: int) -> str:
 
 def _title(explanation: Explanation, class_names: Sequence[str] | None,
            place: int | None) -> str:
-    best = int(explanation.scores.argmax())
-    lines = [f'predicted: {describe(explanation, class_names, best)}']
-    if explanation.gt_label is not None:
-        true = describe(explanation, class_names, explanation.gt_label)
-        lines.insert(0, f'true: {true}')
+
+    def line(word: str, labels: Sequence[int]) -> str:
+        classes = [describe(explanation, class_names, i) for i in labels]
+        return f'{word}: {", ".join(classes) or "none"}'
+
+    lines = [line('predicted', explanation.predicted)]
+    true = explanation.gt_label
+    if true is not None:
+        lines.insert(0, line('true',
+                             true if isinstance(true, list) else [true]))
     # a head that gives evidence has one layer
     if place is not None and explanation.evidence is None:
         lines[-1] += f'   decoder layer {explanation.layers[place] + 1}'
@@ -308,12 +313,13 @@ def _title(explanation: Explanation, class_names: Sequence[str] | None,
 def _even_line(explanation: Explanation,
                class_names: Sequence[str] | None) -> str:
     """Whether the maps decide, as a further line of the title."""
-    if explanation.even_scores is None:
+    labels = explanation.predicted
+    if explanation.even_scores is None or not labels:
         return ''
-    best = int(explanation.scores.argmax())
-    score = f'{explanation.even_scores[best]:.2f}'
+    scores = [f'{explanation.even_scores[i]:.2f}' for i in labels]
     if explanation.evidence is not None:
         return ('\nthese maps add up to the score; with even attention: '
-                f'{score}')
+                f'{", ".join(scores)}')
+    words = [f'{name_of(class_names, i)} {s}' for i, s in zip(labels, scores)]
     return ('\nwith even attention in place of these maps: '
-            f'{name_of(class_names, best)} {score}')
+            f'{", ".join(words)}')

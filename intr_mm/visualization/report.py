@@ -75,6 +75,8 @@ class HTMLReport:
         labels = [meta['pred'], *meta['classes']]
         if meta['gt'] is not None:
             labels.append(meta['gt'])
+        for those in meta.get('several', {}).values():
+            labels += those or []
         if (self.class_names is not None
                 and max(labels) >= len(self.class_names)):
             raise ValueError(

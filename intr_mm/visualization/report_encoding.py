@@ -84,7 +84,9 @@ def encode_explanation(explanation: Explanation,
                             [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         if len(jpeg) <= _MAX_DENSITY * image_size**2:
             break
-    gt_label = explanation.gt_label
+    # Where several classes can be true, no one of them is right or wrong.
+    several = explanation.multi_label
+    gt_label = None if several else explanation.gt_label
     meta = dict(
         name=explanation.name,
         gt=None if gt_label is None else int(gt_label),
@@ -105,7 +107,10 @@ def encode_explanation(explanation: Explanation,
     else:
         codes, of_kind = _encode_attention(maps)
     meta.update(of_kind)
-    if explanation.even_scores is not None:
+    if several:
+        meta['several'] = dict(
+            gt=explanation.gt_label, pred=explanation.predicted)
+    if explanation.even_scores is not None and not several:
         even = explanation.even_scores
         meta['even'] = dict(
             label=int(even.argmax()), score=_rounded(even[meta['pred']]))

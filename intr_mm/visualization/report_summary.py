@@ -19,7 +19,8 @@ def summarize(metas: Sequence[dict], num_classes: int | None = None) -> dict:
         num_classes: Number of all classes. None takes those that occur.
 
     Returns:
-        ``images`` and ``labelled``, their numbers; ``accuracy``, ``None``
+        ``images`` and ``labelled``, their numbers; whether ``several`` classes
+        of an image can be true, none of which counts; ``accuracy``, ``None``
         without labels, else in percent ``value`` with the bounds ``low`` and
         ``high`` of Wilson's 95 percent interval (`Probable Inference
         <https://doi.org/10.1080/01621459.1927.10502953>`_, 1927), and the
@@ -36,6 +37,7 @@ def summarize(metas: Sequence[dict], num_classes: int | None = None) -> dict:
     summary = dict(
         images=len(metas),
         labelled=len(known),
+        several=any('several' in meta for meta in metas),
         accuracy=None,
         pairs=[],
         classes=[dict(label=label) for label in shown])
@@ -53,7 +55,9 @@ def summarize(metas: Sequence[dict], num_classes: int | None = None) -> dict:
         for row in summary['classes']:
             row.update(rates[row['label']], wrong=wrong[row['label']])
             del row['class']
-    counts = Counter(meta['pred'] for meta in metas)
+    counts = Counter(
+        label for meta in metas
+        for label in meta.get('several', dict(pred=[meta['pred']]))['pred'])
     for row in summary['classes']:
         row['predicted'] = counts[row['label']]
     return summary

@@ -56,9 +56,9 @@ def parse_args() -> argparse.Namespace:
         '--classes',
         nargs='+',
         default=['pred'],
-        help="which other classes are drawn: 'pred', 'topN' (such as top5, "
-        'the five best ones), names and indices; each class once '
-        '(default: pred)')
+        help="which other classes are drawn: 'pred', all where several can "
+        "be predicted, 'topN' (such as top5, the five best), names and "
+        'indices; each class once (default: pred)')
     parser.add_argument(
         '--layer',
         type=int,
@@ -161,8 +161,8 @@ def choose_images(args: argparse.Namespace, cfg: Config,
     if args.cls is not None:
         wanted = names.index(args.cls)
         places = [
-            i for i in places
-            if dataset.get_data_info(i).get('gt_label') == wanted
+            i for i in places if wanted in np.atleast_1d(
+                dataset.get_data_info(i).get('gt_label'))
         ]
         if not places:
             raise UnknownClassError(
@@ -369,7 +369,9 @@ def main() -> None:
     if report is not None:
         missing = unreadable or {}
         report.write(args.report, missing.values())
-        if args.deletion_images:  # which may be stopped: the report is there
+        several = inferencer.model.head.multi_label
+        # which may be stopped: the report is there
+        if args.deletion_images and not several:
             readable = [
                 image for i, image in enumerate(images) if i not in missing
             ]

@@ -193,12 +193,17 @@ class AttentionVisualizationHook(Hook):
     def _ask_again(self, model: nn.Module, image: Tensor,
                    output: DataSample) -> DataSample:
         """A prediction with its maps on one view of test-time augmentation."""
+        # merged views have scores alone
+        scores, several = output.pred_score[None], model.head.multi_label
+        decided, = model.head._get_predictions(
+            scores.logit() if several else scores.log(), None)
         spec = self._spec('gt_label' in output)
-        classes = select_classes(spec, output.pred_score[None],
-                                 output.get('gt_label'))
+        true = [output.gt_label] if 'gt_label' in output else None
+        classes = select_classes(spec, scores, true, [decided.pred_label])
         (sample, ), _ = explain_batch(
             model, [image], [output.new()], classes, layers=(self.layer, ))
         # that of all views
+        sample.set_pred_label(decided.pred_label)
         return sample.set_pred_score(output.pred_score)
 
     def _gather(self, runner, mode: str) -> None:
@@ -256,16 +261,18 @@ def _ask_maps(head: BaseExplainingHead, classes: Sequence[str | int],
 def _picture_names(mode: str, index: int, explanation: Explanation,
                    class_names: Sequence[str] | None) -> tuple[str, str]:
     """Of the file, and for backends that follow a picture over epochs."""
-    best = int(explanation.scores.argmax())
     image = osp.splitext(explanation.name)[0]
     if image == f'sample {index}':
         image = ''
+    named = []
+    for label in explanation.predicted:
+        named += [
+            name_of(class_names, label), f'{explanation.scores[label]:.2f}'
+        ]
     true = explanation.gt_label
-    file = file_name('attention', mode, index, image,
-                     name_of(class_names,
-                             best), f'{explanation.scores[best]:.2f}')
-    tag = file_name(index, image,
-                    '' if true is None else name_of(class_names, true))
+    true = true if isinstance(true, list) else [] if true is None else [true]
+    file = file_name('attention', mode, index, image, *named)
+    tag = file_name(index, image, *(name_of(class_names, i) for i in true))
     return file, f'attention_{mode}/{tag}'
 
 

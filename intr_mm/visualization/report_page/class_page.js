@@ -2,13 +2,15 @@
 
 /* What a head looks for: the same class and head in many images. */
 const ClassPage = (() => {
-  const {h, className, percent, layerName, headName, stack, sampled,
+  const {h, className, labels, percent, layerName, headName, stack, sampled,
          mainBar, select} = Viewer;
   const WIDTH = 200;
 
   const groups = {
-    true: ['images of this class', (item, cls) => item.gt === cls],
-    predicted: ['images predicted as it', (item, cls) => item.pred === cls],
+    true: ['images of this class',
+      (item, cls) => labels(item).gt.includes(cls)],
+    predicted: ['images predicted as it',
+      (item, cls) => labels(item).pred.includes(cls)],
     any: ['all images with its map', () => true],
   };
 

@@ -2,7 +2,7 @@
 
 /* All images, sorted and filtered. A picture is loaded when it is seen. */
 const Gallery = (() => {
-  const {h, className, percent, photo, stack, sampled, mainBar} = Viewer;
+  const {h, className, labels, percent, photo, stack, sampled, mainBar} = Viewer;
   const WIDTH = 200;
   const FIELDS = [
     'show', 'sort', 'of', 'as', 'with', 'min', 'max', 'q', 'errors'];
@@ -25,23 +25,21 @@ const Gallery = (() => {
 
   /* As what a class is looked for: [text, labels of an item]. */
   const roles = {
-    '': ['true or predicted', (item) => [item.gt, item.pred]],
-    gt: ['true', (item) => [item.gt]],
-    pred: ['predicted', (item) => [item.pred]],
+    '': ['true or predicted', (item) => [...labels(item).gt, ...labels(item).pred]],
+    gt: ['true', (item) => labels(item).gt],
+    pred: ['predicted', (item) => labels(item).pred],
   };
 
   const isWrong = (item) => item.gt !== null && item.gt !== item.pred;
 
   function matches(item, filter) {
     const text = (filter.q || '').trim().toLowerCase();
-    const words = [item.name, className(item.pred)];
-    if (item.gt !== null) {
-      words.push(className(item.gt));
-    }
+    const {gt, pred} = labels(item);
+    const words = [item.name, ...[...gt, ...pred].map(className)];
     return (!filter.errors || isWrong(item)) &&
       (!filter.of || (roles[filter.as] || roles[''])[1](item)
         .includes(Number(filter.of))) &&
-      (!filter.with || [item.gt, item.pred].includes(Number(filter.with))) &&
+      (!filter.with || [...gt, ...pred].includes(Number(filter.with))) &&
       100 * item.confidence >= (filter.min || 0) &&
       100 * item.confidence <= (filter.max || 100) &&
       words.some((word) => word.toLowerCase().includes(text));
@@ -66,6 +64,12 @@ const Gallery = (() => {
   }
 
   function verdict(item) {
+    if (item.several) { // classes that can be true together
+      const names = (list) => list.map(className).join(', ') || 'none';
+      const {gt, pred} = item.several;
+      return [...gt === null ? [] : [h('span', {}, `true: ${names(gt)}`)],
+              h('span', {}, `predicted: ${names(pred)}`)];
+    }
     const score = `${className(item.pred)}, ${percent(item.confidence)}`;
     if (item.gt === null) {
       return [h('span', {}, `predicted: ${score}`)];
@@ -116,9 +120,10 @@ const Gallery = (() => {
       const text = String(value ?? '');
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    const known = (cls) => cls === null ? '' : className(cls);
+    const names = (classes) => classes.map(className).join('; ');
     const rows = items.map((item) => [
-      item.name, known(item.gt), className(item.pred), item.confidence,
+      item.name, names(labels(item).gt), names(labels(item).pred),
+      item.confidence,
       item.gt === null ? '' : !isWrong(item), item.even?.score]);
     return [['name', 'true', 'predicted', 'score', 'correct', 'even_score'],
             ...rows].map((row) => row.map(quote).join(',')).join('\r\n') +
@@ -144,7 +149,7 @@ const Gallery = (() => {
       scale, ' of the predicted class' + (scale.signed ? '' : ', mean of heads')));
     const count = h('output', {});
     const used = [...new Set(items.flatMap(
-      (item) => item.gt === null ? [item.pred] : [item.gt, item.pred]))]
+      (item) => [...labels(item).gt, ...labels(item).pred]))]
       .sort((a, b) => a - b);
     const field = (name, label, control) => {
       control.name = name;

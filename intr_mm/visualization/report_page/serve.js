@@ -4,7 +4,7 @@
  * or pasted. The server keeps nothing, so that each further class sends the
  * photo again. */
 (() => {
-  const {h, className, percent} = Viewer;
+  const {h, className, labels, percent} = Viewer;
   const {maxBytes, maxPixels} = JSON.parse(
     document.getElementById('settings').textContent);
   const KEPT = 12;
@@ -16,6 +16,9 @@
   let results = []; // newest first
   let shown = null;
   let work = Promise.resolve();
+
+  const predicted = (item) =>
+    labels(item).pred.map(className).join(', ') || 'no class';
 
   function say(text, role = 'status') {
     status.setAttribute('role', role);
@@ -109,8 +112,8 @@
     list.replaceChildren(...results.map((one) => h('button', {
       type: 'button', 'aria-pressed': one === shown,
       onclick: () => show(one)}, h('img', {src: one.source, alt: ''}),
-      `${one.file.name}: ${className(one.item.pred)}`)));
-    say(`${file.name}: ${className(item.pred)}, ${percent(item.confidence)}` +
+      `${one.file.name}: ${predicted(one.item)}`)));
+    say(`${file.name}: ${predicted(item)}, ${percent(item.confidence)}` +
         (item.isReduced ? ', of a reduced photo' : ''));
   }
 

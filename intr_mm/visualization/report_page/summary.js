@@ -8,7 +8,7 @@ const Summary = (() => {
   const percent = (value) =>
     value === null || value === undefined ? '–' : value.toFixed(1);
 
-  function facts({images, labelled, accuracy, facts, written}) {
+  function facts({images, labelled, several, accuracy, facts, written}) {
     const list = [];
     const add = (name, value, detail) => list.push(h('div', {},
       h('dt', {}, name), h('dd', {}, value, h('small', {}, detail))));
@@ -21,7 +21,8 @@ const Summary = (() => {
         `${number(labelled - right)} told wrong` :
         `${number(labelled - right)} told wrong`);
     } else {
-      add('Photos', number(images), 'their true class is not known');
+      add('Photos', number(images), several ?
+        'several classes can be true' : 'their true class is not known');
     }
     const [first] = Object.entries(facts);
     if (first) {

@@ -24,6 +24,12 @@ const Viewer = (() => {
     return classNames ? classNames[index] : `class ${index}`;
   }
 
+  /* True and predicted classes, of which an image may have several. */
+  function labels(item) {
+    const {gt, pred} = item.several || item;
+    return {gt: gt === null ? [] : [gt].flat(), pred: [pred].flat()};
+  }
+
   const percent = (score) => `${(100 * score).toFixed(1)} %`;
   const layerName = (index) => `layer ${index + 1}`;
   const headName = (head, item) => head !== null ? `head ${head + 1}` :
@@ -230,8 +236,10 @@ const Viewer = (() => {
       controls.querySelector('#versus').value = state.versus ?? '';
     }
 
-    const tags = (cls) => [[item.gt, 'true'], [item.pred, 'predicted']]
-      .filter(([index]) => index === cls).map(([, tag]) => ` (${tag})`);
+    const {gt, pred} = labels(item);
+    const tags = (cls) => [[gt, 'true'], [pred, 'predicted']]
+      .filter(([classes]) => classes.includes(cls))
+      .map(([, tag]) => ` (${tag})`);
     const found = (i) => item.found ?
       [h('small', {}, `found ${item.found[i].toFixed(2)}`)] : [];
     const radios = item.classes.map((cls, i) => {
@@ -276,6 +284,6 @@ const Viewer = (() => {
     draw();
   }
 
-  return {h, className, percent, layerName, headName, photo, stack, sampled,
-          mainBar, select, stepOf, complete, show};
+  return {h, className, labels, percent, layerName, headName, photo, stack,
+          sampled, mainBar, select, stepOf, complete, show};
 })();
