@@ -8,11 +8,15 @@ Paper:    none; Query2Label (arXiv 2107.10834) and ML-Decoder (arXiv
           2111.12933) let queries look for labels, the loss is that of arXiv
           2009.14119.
 Data:     4,000 scenes to train on, 600 to validate, 300 to test; drawn at the
-          first run into data/ring_species, FILL MB.
+          first run into data/ring_species, 430 MB.
 Start:    weights of intr_demo.py, as `make demo` leaves them.
 Command:  python tools/train.py configs/intr_demo_multilabel.py
           python tools/test.py configs/intr_demo_multilabel.py CHECKPOINT
-FILL
+Cost:     2 minutes on one thread of an EPYC.
+Expected: measured by us in one run with torch 2.11 in float32, which started
+          from a shorter run of intr_demo.py (5,000 images, 3 epochs, 94.5 % of
+          200 validation images): mAP 65.5 on the validation set. It had not
+          come to an end of what it can learn; chance is 16.7.
 """
 _base_ = ['./intr_demo.py']
 

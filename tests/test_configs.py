@@ -85,6 +85,10 @@ def test_config(name):
         maps = model.head.get_attention(feats, classes=[0, 1])
     for result in results:
         assert result.pred_score.shape == (cfg.model.head.num_classes, )
+        assert (0 <= result.pred_score).all()
+        if model.head.multi_label:
+            assert (result.pred_score <= 1).all()
+            continue
         torch.testing.assert_close(result.pred_score.sum(), torch.tensor(1.))
     assert maps.shape[:2] == (2, 2)
     mass = maps.sum((-2, -1))
