@@ -160,8 +160,8 @@
     if (current && step) {
       go(step);
       event.preventDefault();
-    } else if (event.key === 'Escape' && !views.gallery.contains(
-      event.target)) {
+    } else if (event.key === 'Escape' && views.gallery.hidden &&
+               !event.target.matches('input, select')) {
       location.hash = galleryLink();
     }
   });

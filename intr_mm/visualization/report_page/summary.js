@@ -26,8 +26,9 @@ const Summary = (() => {
     }
     const [first] = Object.entries(facts);
     if (first) {
-      const [value, ...rest] = first[1].split(', ');
-      add(first[0], value, rest.join(', '));
+      const [name, value] = first;
+      const [, short, rest] = value.match(/^(.*?)(?:, ([^,]*))?$/s);
+      add(name, short, rest ?? '');
     }
     add('Written', written.split(' ')[0], written.split(' ')[1]);
     return h('dl', {className: 'facts'}, ...list);
