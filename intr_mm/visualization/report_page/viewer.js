@@ -218,6 +218,8 @@ const Viewer = (() => {
         bars.append(bar(
           'difference', scale(), `← more for ${b} | more for ${a} →`));
       }
+      // so that tall photos fit on the screen
+      panels.style.setProperty('--aspect', item.width / item.height);
       panels.replaceChildren(
         h('figure', {}, photo(item), h('figcaption', {}, 'photo')),
         ...captions.map((caption) => {
