@@ -129,6 +129,14 @@ def check_config(cfg: Config, *needs: str) -> None:
     runs = any(key.endswith('_cfg') for key in needs)
     if runs:
         _check_loops(cfg)
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader')
+        if (isinstance(loader, dict) and 'drop_last' in loader
+                and loader.get('batch_sampler') is not None):
+            key = f'{split}_dataloader.batch_sampler'
+            raise ValueError(
+                f'{split}_dataloader.drop_last={loader.drop_last} is not read '
+                f'beside {key}: set {key}.drop_last, or {key}=None.')
     scope = cfg.get('default_scope', 'mmengine' if runs else 'mmpretrain')
     with root.MODELS.switch_scope_and_registry(scope) as scoped:
         if scoped.scope != scope:

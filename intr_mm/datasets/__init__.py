@@ -6,9 +6,10 @@ from .image_folders import ImageFolders
 from .loading import LoadIntactImage, try_images
 from .ring_species import RingSpecies
 from .stanford_dogs import StanfordDogs
+from .view_shape_batch_sampler import ViewShapeBatchSampler
 
 __all__ = [
     'AspectRatioSampler', 'CUBParts', 'DETRAugment', 'FixedViews',
     'ImageFolders', 'LoadIntactImage', 'RingSpecies', 'StanfordDogs',
-    'try_images'
+    'ViewShapeBatchSampler', 'try_images'
 ]

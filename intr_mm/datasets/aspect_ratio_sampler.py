@@ -71,19 +71,10 @@ class AspectRatioSampler(DefaultSampler):
         return order[0]
 
     def _sort(self) -> list[int]:
-        keys, unknown = [], []
-        for index in range(len(self.dataset)):
-            info = self.dataset.get_data_info(index)
-            size = image_size(info)
-            if size is None:
-                unknown.append(info.get('img_path', f'sample {index}'))
-            keys.append(_sort_key(size))
-        if unknown:
-            print_log(
-                f'AspectRatioSampler finds no size for {len(unknown)} of '
-                f"{len(keys)} images, such as '{unknown[0]}': they come last.",
-                logger='current',
-                level=logging.WARNING)
+        keys = [
+            _sort_key(size)
+            for size in image_sizes(self.dataset, 'come last in the test')
+        ]
         return sorted(range(len(keys)), key=keys.__getitem__)
 
     def __iter__(self) -> Iterator[int]:
@@ -98,6 +89,28 @@ def _sort_key(size: tuple[int, int] | None) -> tuple[float, int]:
         return float('inf'), 0
     height, width = size
     return height / width, height
+
+
+def image_sizes(dataset: Sized, without: str) -> list[tuple[int, int] | None]:
+    """Find the sizes of all images of a dataset, see :func:`image_size`.
+
+    Args:
+        dataset: The dataset, with ``get_data_info``.
+        without: What those of unknown size do, for the warning in the log.
+    """
+    sizes, unknown = [], []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        sizes.append(image_size(info))
+        if sizes[-1] is None:
+            unknown.append(info.get('img_path', f'sample {index}'))
+    if unknown:
+        print_log(
+            f'There is no size for {len(unknown)} of {len(sizes)} images, '
+            f"such as '{unknown[0]}': they {without}.",
+            logger='current',
+            level=logging.WARNING)
+    return sizes
 
 
 def image_size(data_info: dict) -> tuple[int, int] | None:

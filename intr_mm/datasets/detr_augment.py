@@ -1,8 +1,10 @@
+import zlib
 from collections.abc import Sequence
 
 import cv2
 import mmcv
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
@@ -24,6 +26,10 @@ class DETRAugment(BaseTransform):
     which is faster and blurs less. Random numbers are drawn as by mmcv's
     ``RandomFlip`` and ``RandomChoiceResize`` and mmdet's ``RandomCrop`` in a
     row, so that a seed gives the same views.
+
+    With a :class:`ViewShapeBatchSampler` the view of an image is known before
+    the image is loaded: its random numbers depend on seed, epoch and place of
+    the image in the dataset alone.
 
     **Required Keys:**
 
@@ -74,45 +80,70 @@ class DETRAugment(BaseTransform):
         self.crop_size = crop_size
         self.flip_prob = flip_prob
         self.backend = backend
+        self._epoch = torch.full((2, ), -1)  # no seed and epoch yet
+        self._generator = np.random.RandomState()
+
+    def set_epoch(self, seed: int, epoch: int) -> None:
+        """Let the views of an epoch follow from a seed.
+
+        Data loading workers that start after the first call notice all.
+        """
+        self._epoch.share_memory_().copy_(torch.tensor([seed, epoch]))
+
+    def view_shape(self, index: int, shape: Size) -> Size:
+        """Foretell the shape of a view of this epoch.
+
+        Args:
+            index: Place of the image in the dataset.
+            shape: Height and width of the image in pixels.
+
+        Returns:
+            Height and width of the view in pixels.
+        """
+        return self._random_view(shape[::-1], self._random(index))[2][::-1]
+
+    def _random(self, index: int | None):
+        seed, epoch = self._epoch.tolist()
+        if epoch < 0 or index is None:
+            return np.random
+        self._generator.seed(zlib.crc32(f'{seed} {epoch} {index}'.encode()))
+        return self._generator
 
     @cache_randomness
-    def _random_flip(self) -> bool:
-        return bool(np.random.random_sample() < self.flip_prob)
-
-    @cache_randomness
-    def _random_view(self, size: Size) -> tuple[Box, Size, Size]:
-        """Draw a part of an image, and its new size.
+    def _random_view(self, size: Size, random) -> tuple[bool, Box, Size, Size]:
+        """Draw a flip, a part of an image, and its new size.
 
         Args:
             size: Width and height of the image in pixels.
+            random: ``np.random``, or a generator with its functions.
 
         Returns:
-            The part (left, top, right, bottom) in pixels of the image, not
-            rounded; the (width, height) of its view; and the limits of the
-            view, as in mmcv's ``Resize``.
+            Whether the image is flipped; the part (left, top, right, bottom)
+            of that in pixels, not rounded; the (width, height) of its view;
+            and the limits of the view, as in mmcv's ``Resize``.
         """
+        flip = bool(random.random_sample() < self.flip_prob)
         origin, part, whole = (0, 0), size, size
-        if np.random.randint(2):
+        if random.randint(2):
             # No limit on the longer edge, as in DETR.
-            short = self.crop_scales[np.random.randint(len(self.crop_scales))]
+            short = self.crop_scales[random.randint(len(self.crop_scales))]
             factor = short / min(size)
             whole = tuple(int(edge * factor + 0.5) for edge in size)
             least, largest = self.crop_size
             # Heights come before widths, as in mmdet.
             part = tuple(
-                np.random.randint(min(edge, least),
-                                  min(edge, largest) + 1)
+                random.randint(min(edge, least),
+                               min(edge, largest) + 1)
                 for edge in whole[::-1])[::-1]
             origin = tuple(
-                np.random.randint(edge - cut + 1)
+                random.randint(edge - cut + 1)
                 for edge, cut in zip(whole[::-1], part[::-1]))[::-1]
-        scale = (self.max_size,
-                 self.scales[np.random.randint(len(self.scales))])
+        scale = (self.max_size, self.scales[random.randint(len(self.scales))])
         # Multiplied first: an edge of the image stays exactly where it is.
         start, end = (
             np.multiply(corner, size) / whole
             for corner in (origin, np.add(origin, part)))
-        return (*start, *end), mmcv.rescale_size(part, scale), scale
+        return flip, (*start, *end), mmcv.rescale_size(part, scale), scale
 
     def transform(self, results: dict) -> dict | None:
         """Flip, crop and resize an image.
@@ -135,8 +166,8 @@ class DETRAugment(BaseTransform):
                     "and mmdet's RandomCrop.")
         img = results['img']
         height, width = img.shape[:2]
-        flip = self._random_flip()
-        box, size, scale = self._random_view((width, height))
+        flip, box, size, scale = self._random_view(
+            (width, height), self._random(results.get('sample_idx')))
         left, top, right, bottom = box
         if flip:
             # The part was drawn on the flipped image.

@@ -59,6 +59,8 @@ REFUSED = {
     'train_dataloader.batch_size=0': ['batch_size', 'at least 1', 'got 0'],
     'train_dataloader.batch_size=four': ['batch_size', "'four'"],
     'train_dataloader.num_workers=-1': ['num_workers', '-1'],
+    'train_dataloader.batch_sampler.type=ViewShapeBatchSample':
+    ['mean ViewShapeBatchSampler'],
     'optim_wrapper.optimizer.lr=nan': ['optimizer.lr', 'nan'],
     'optim_wrapper.optimizer.lr=-1': ['optimizer.lr', '-1'],
     'optim_wrapper.optimizer.lr=inf': ['optimizer.lr', 'finite', 'inf'],
@@ -148,6 +150,14 @@ def test_a_config_that_cannot_be_read(tmp_path, text, words):
     assert 'c.py' in sentence
     for word in words:
         assert word in sentence
+
+
+def test_drop_last_beside_a_batch_sampler():
+    cfg = read_config(str(ROOT / 'configs' / 'intr_cub.py'))
+    check_config(cfg)
+    cfg.train_dataloader.drop_last = False
+    with pytest.raises(ValueError, match='set .*batch_sampler.drop_last'):
+        check_config(cfg)
 
 
 def test_a_missing_config_has_neighbours(tmp_path):

@@ -29,7 +29,6 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=12,
     num_workers=4,
-    drop_last=True,
     collate_fn=dict(type='pseudo_collate'),
     dataset=dict(
         type=dataset_type,
@@ -37,6 +36,8 @@ train_dataloader = dict(
         split='train',
         pipeline=train_pipeline),
     sampler=dict(type='DefaultSampler', shuffle=True),
+    # random views of like shape share a batch, which needs little padding
+    batch_sampler=dict(type='ViewShapeBatchSampler', drop_last=True),
 )
 
 val_dataloader = dict(

@@ -119,12 +119,17 @@ def check_batches(dataloader: DataLoader) -> None:
     if len(dataloader) == 0 and not isinstance(dataloader.sampler,
                                                InfiniteSampler):
         number = len(dataloader.dataset)
+        # whose batch sampler, if it has one, holds both settings
+        batch_size, where = dataloader.batch_size, 'train_dataloader'
+        if batch_size is None:
+            batch_size = dataloader.batch_sampler.batch_size
+            where += '.batch_sampler'
         raise ValueError(
             f'train_dataloader has {number} images, fewer than fill a batch '
-            f'of {dataloader.batch_size} in each process, and drop_last=True '
-            'drops them, so nothing would be trained: set `--cfg-options '
+            f'of {batch_size} in each process, and drop_last=True drops them, '
+            'so nothing would be trained: set `--cfg-options '
             f'train_dataloader.batch_size={max(1, number // 2)}` or lower, or '
-            'train_dataloader.drop_last=False.')
+            f'{where}.drop_last=False.')
 
 
 def _check_same(train: tuple | None, other: tuple | None, field: str) -> None:
