@@ -13,7 +13,8 @@ INFERENCE_MODES: dict[str, str | None] = {
 TRAINING_MODES = ('fp32', 'amp')
 LOW_PRECISION = ('fast-bf16', 'amp')
 CASES = ('predict', 'explain', 'decoder', 'train', 'classes', 'train-classes',
-         'data')
+         'data', 'load')
+OF_PHOTOS = ('data', 'load')
 # Defaults where the number of classes varies.
 CLASS_COUNTS = {
     'decoder': (200, 3000),
@@ -36,7 +37,7 @@ class Case:
         seed: Seed of weights and inputs.
         threads: Threads of PyTorch.
         training: Whether it changes the weights.
-        files: Photos to augment.
+        files: Photos to load.
     """
     name: str
     num_classes: int
@@ -81,6 +82,7 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
     files = find_photos(args.photos, args.num_photos) if args.photos else ()
     shapes = {
         'data': (0, 0),
+        'load': (0, 0),
         'decoder': args.memory_size,
         'train': args.train_img_size,
         'classes': args.classes_img_size,
@@ -97,7 +99,7 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
             sizes = [args.train_batch_size]
         elif name == 'classes':
             sizes = [1]
-        elif name == 'data':
+        elif name in OF_PHOTOS:
             sizes = [len(files)]
         for num_classes, size in itertools.product(counts, sizes):
             case = Case(
@@ -106,9 +108,9 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
                 size,
                 tuple(shape),
                 seed=args.seed,
-                threads=1 if name == 'data' else args.threads,
+                threads=1 if name in OF_PHOTOS else args.threads,
                 training=training,
-                files=files if name == 'data' else ())
+                files=files if name in OF_PHOTOS else ())
             planned += [(case, tasks) for tasks in _tasks(name, args) if tasks]
     return planned
 
@@ -123,6 +125,10 @@ def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
     }
     operation, able = operations.get(name, ('predict', INFERENCE_MODES))
     modes = [mode for mode in args.modes if mode in able]
+    if name == 'load':
+        if 'fp32' not in args.modes:
+            return []
+        return [[Task('fp32', 'load_by_pillow'), Task('fp32', 'load')]]
     if name == 'explain':
         # with one class's maps of all attention heads, against without
         return [[Task(mode, 'explain'),

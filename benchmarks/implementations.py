@@ -152,10 +152,8 @@ class OurINTR:
 
     def augment(self, case: Case) -> Prepared:
         """Training augmentation of all photos, with normalisation."""
-        cv2.setNumThreads(1)
+        pipeline = self._pipeline(self.cfg.train_dataloader)
         with self._scope():
-            steps = self.cfg.train_dataloader.dataset.pipeline
-            pipeline = Compose([TRANSFORMS.build(step) for step in steps])
             preprocessor = MODELS.build(
                 dict(
                     dict(type='INTRDataPreprocessor'),
@@ -170,6 +168,27 @@ class OurINTR:
             return preprocessor(batch, training=True)['inputs'][0]
 
         return _over_all(augment, case.files), None
+
+    def load(self, case: Case, backend: str | None = None) -> Prepared:
+        """Test pipeline of all photos."""
+        pipeline = self._pipeline(self.cfg.test_dataloader, backend)
+        return _over_all(
+            lambda file: pipeline(dict(img_path=file, gt_label=0))['inputs'],
+            case.files), None
+
+    def load_by_pillow(self, case: Case) -> Prepared:
+        """Test pipeline of all photos, resized by Pillow."""
+        return self.load(case, 'pillow')
+
+    def _pipeline(self, dataloader: dict, backend: str | None = None):
+        cv2.setNumThreads(1)
+        with self._scope():
+            return Compose([
+                TRANSFORMS.build(
+                    dict(step, backend=backend)
+                    if backend and step['type'] == 'PlanarResize' else step)
+                for step in dataloader.dataset.pipeline
+            ])
 
     def _inference_model(self, case: Case) -> nn.Module:
         if self._num_classes != case.num_classes:

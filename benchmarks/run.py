@@ -20,7 +20,7 @@ import intr_mm
 from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   device, load_config, number, output_file)
 from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
-                    TRAINING_MODES, Case, Task, plan)
+                    OF_PHOTOS, TRAINING_MODES, Case, Task, plan)
 from .implementations import (OfficialINTR, OurINTR, check_official_code,
                               official_args)
 from .inputs import count_flops, save_random_weights, weights_file
@@ -189,9 +189,9 @@ def parse_args() -> argparse.Namespace:
         help='override settings of the config, as in `xxx=yyy`')
     args = parser.parse_args()
     if args.cases is None:
-        args.cases = [c for c in CASES if c != 'data' or args.photos]
-    if 'data' in args.cases and not args.photos:
-        parser.error('data needs --photos')
+        args.cases = [c for c in CASES if c not in OF_PHOTOS or args.photos]
+    if set(OF_PHOTOS).intersection(args.cases) and not args.photos:
+        parser.error(f'{" and ".join(OF_PHOTOS)} need --photos')
     if args.plot and not set(args.cases).intersection(PLOTTED):
         parser.error(f'--plot needs {" or ".join(PLOTTED)} in --cases')
     return args

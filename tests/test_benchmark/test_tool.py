@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ..tiny import CONFIG, write_images
+from ..tiny import CONFIG, ROOT, write_images
 from .official_stub import write_stub
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'benchmark.py'
@@ -64,6 +64,18 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
             wrong = case['case']['num_classes'] == 5
             assert comparison['agreement']['failed'] is wrong
             assert case['flops'] > 0
+
+
+def test_loading_beside_pillow(monkeypatch, tmp_path, same_process, capsys):
+    write_images(tmp_path)
+    out = tmp_path / 'out.json'
+    run(monkeypatch, ROOT / 'configs' / 'intr_cub.py', '--cases', 'load',
+        '--photos', tmp_path / 'train', '--num-photos', 3, '--out', out)
+    assert re.search(r'load, 3 photos .*fp32 load +\| [\d.]+ s, [\d.]+/s',
+                     capsys.readouterr().out)
+    (case, ) = json.loads(out.read_text())['cases']
+    operations = [m['task']['operation'] for m in case['measurements']]
+    assert operations == ['load_by_pillow', 'load']
 
 
 @pytest.mark.slow
