@@ -32,6 +32,7 @@ from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
 from .pretrained import build_model, find_config, load_weights_into
+from .results import add_findings, to_record
 
 Classes = str | int | Sequence[str | int]
 # on pixels, 1 GB
@@ -375,34 +376,18 @@ class INTRInferencer(ImageClassificationInferencer):
                     topk: int = 5) -> list[dict | DataSample]:
         """Turn data samples into results; see :meth:`__call__`."""
         if out_file is not None:
-            records = [_to_record(p, self.class_names, topk) for p in preds]
+            records = [to_record(p, self.class_names, topk) for p in preds]
             dump([*records, *errors], str(out_file), file_format='json')
         results = super().postprocess(preds, visualization, return_datasamples)
         if return_datasamples:
             return results
         for result, sample in zip(results, preds):
-            if sample.get('multi_label'):
-                result.update(_decision(sample, self.class_names, 'pred_'))
-                if self.classes is None:
-                    del result['pred_class']
-            if 'attention' not in sample:
-                continue
-            cells = sample.attention[0].numpy()
-            labels = sample.attention_classes.tolist()
-            result.update(
-                attention_classes=labels,
-                attention_class_names=[self.class_names[i] for i in labels],
-                attention_cells=cells,
-                geometry=sample.geometry,
-                img_shape=sample.img_shape)
-            if 'attention_even' in sample:
-                result['even_score'] = _even_score(sample)
-            if 'attention_evidence' in sample:
-                result.update(
-                    evidence_cells=sample.attention_evidence.numpy(),
-                    found_mass=cells.sum((-2, -1)).mean(-1))
-            if image_maps:
-                result['attention'] = self._on_image(cells, sample)
+            add_findings(result, sample, self.class_names)
+            if self.classes is None:
+                result.pop('pred_class', None)
+            if image_maps and 'attention' in sample:
+                result['attention'] = self._on_image(result['attention_cells'],
+                                                     sample)
         return results
 
     @staticmethod
@@ -539,65 +524,3 @@ def _path_of(image) -> str | None:
     if isinstance(image, dict):
         return image.get('img_path')
     return image if isinstance(image, str) else None
-
-
-def _to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
-    """A prediction as JSON can hold it.
-
-    Args:
-        sample: Prediction of :class:`INTRInferencer`.
-        names: Names of the classes.
-        topk: Number of best classes to list.
-
-    Returns:
-        ``path`` (None for arrays), ``topk``, ``label``, ``class`` and
-        ``score``, which are lists where several classes can be true; with
-        attention also ``attention``: ``labels``, ``classes``, ``cells`` (K,
-        heads, h, w), and ``stride``, ``offset`` and ``img_shape``, which place
-        the cells on the network's input; and where the head gives them
-        ``evidence`` (K, heads, h, w) and ``even_score``, see
-        :meth:`INTRInferencer.__call__`.
-    """
-    scores = sample.pred_score
-    best = scores.topk(min(topk, len(scores)))
-    best = [
-        dict(label=label, score=score, **{'class': names[label]})
-        for label, score in zip(best.indices.tolist(), best.values.tolist())
-    ]
-    record = dict(
-        path=sample.get('img_path'), topk=best, **_decision(sample, names))
-    if 'attention' in sample:
-        labels = sample.attention_classes.tolist()
-        record['attention'] = dict(
-            labels=labels,
-            classes=[names[i] for i in labels],
-            cells=sample.attention[0].tolist(),
-            stride=sample.geometry.stride,
-            offset=sample.geometry.offset,
-            img_shape=list(sample.img_shape))
-        if 'attention_evidence' in sample:
-            record['attention']['evidence'] = (
-                sample.attention_evidence.tolist())
-        if 'attention_even' in sample:
-            record['even_score'] = _even_score(sample)
-    return record
-
-
-def _decision(sample: DataSample, names: ClassNames, prefix: str = '') -> dict:
-    return {
-        f'{prefix}label': _of_predicted(sample, range(len(sample.pred_score))),
-        f'{prefix}score': _of_predicted(sample, sample.pred_score.tolist()),
-        f'{prefix}class': _of_predicted(sample, names)
-    }
-
-
-def _even_score(sample: DataSample) -> float | list[float]:
-    return _of_predicted(sample, sample.attention_even.tolist())
-
-
-def _of_predicted(sample: DataSample, values: Sequence):
-    """That of the classes' values which is the predicted class's; a list of
-    all predicted classes' where several can be true."""
-    if sample.get('multi_label'):
-        return [values[i] for i in sample.pred_label.tolist()]
-    return values[int(sample.pred_score.argmax())]
