@@ -20,8 +20,9 @@ from PIL import Image
 from intr_mm.command_line.data_folders import leaf_datasets
 from intr_mm.datasets import LoadIntactImage
 from intr_mm.datasets.image_file import (EXTENSIONS, UnreadableImageError,
-                                         check_size, show, show_array)
+                                         check_size)
 from intr_mm.datasets.image_folders import some
+from intr_mm.datasets.image_modes import show, show_array
 
 ImageInput = Union[str, os.PathLike, np.ndarray, Image.Image, dict]
 # Pipelines enlarge the shorter edge, which makes a line of pixels immense.
@@ -103,7 +104,7 @@ def read_image(image: ImageInput, loader: Callable | None = None) -> dict:
 
     Args:
         image: A path; an array, see
-            :func:`intr_mm.datasets.image_file.show_array`; a PIL image; or a
+            :func:`intr_mm.datasets.image_modes.show_array`; a PIL image; or a
             data set's dict with ``img`` or ``img_path``.
         loader: Transform that loads ``img_path``. By default
             :class:`LoadIntactImage`.

@@ -12,8 +12,9 @@ from mmengine.logging import print_log
 from mmpretrain.registry import TRANSFORMS
 from torch.utils.data import Dataset
 
-from .image_file import (MAX_PIXELS, UnreadableImageError, decode_image,
-                         load_image, open_image)
+from .image_file import (UnreadableImageError, decode_image, load_image,
+                         open_image)
+from .image_modes import MAX_PIXELS
 
 _BACKENDS = ('torchvision', *supported_backends)
 
@@ -24,7 +25,7 @@ class LoadIntactImage(LoadImageFromFile):
     damaged.
 
     Whatever decodes it, an image is upright, on white where it is transparent,
-    and of 8 bits; see :func:`intr_mm.datasets.image_file.show`. OpenCV, which
+    and of 8 bits; see :func:`intr_mm.datasets.image_modes.show`. OpenCV, which
     mmcv's loading uses, turns a JPEG file that was cut short into an image
     with a grey rest. An image that is there already, as inferencers put it, is
     left alone.

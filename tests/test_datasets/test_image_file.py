@@ -10,8 +10,8 @@ from PIL import Image, ImageCms
 
 from intr_mm.apis.image_inputs import read_image
 from intr_mm.datasets import image_file
-from intr_mm.datasets.image_file import (EXTENSIONS, FORMATS, decode_image,
-                                         show_array)
+from intr_mm.datasets.image_file import EXTENSIONS, FORMATS, decode_image
+from intr_mm.datasets.image_modes import show_array
 
 ORIENTATION = 0x0112
 SIZE = (48, 32)  # width, height
