@@ -38,7 +38,7 @@ def test_readme_config_is_that_of_the_docs():
 
 
 def test_config_inherits(tmp_path):
-    config, hook = blocks(DOCS / 'user_guides/train_test.md', 'python')
+    config, hook, _ = blocks(DOCS / 'user_guides/train_test.md', 'python')
     (tmp_path / 'config.py').write_text(config + hook)
     cfg = Config.fromfile(tmp_path / 'config.py')
     assert cfg.model.head.type == 'INTRHead'

@@ -8,7 +8,6 @@ import builtins
 import dis
 import errno
 import io
-import logging
 import os
 import re
 import shlex
@@ -67,7 +66,6 @@ def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
     # whatever MMEngine writes for a tool is whole or not there
     register_backend(
         'LocalBackend', AtomicLocalBackend, force=True, prefixes='')
-    logging.FileHandler.handleError = _end_with_log
     try:
         with _stop_on_sigterm():
             main()
@@ -119,17 +117,6 @@ def _stop_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _end_with_log(handler: logging.FileHandler,
-                  record: logging.LogRecord) -> None:
-    """Name the log that cannot be written, where Python prints a traceback
-    for each line and goes on without."""
-    error = sys.exc_info()[1]
-    if not isinstance(error, OSError):
-        logging.Handler.handleError(handler, record)
-        return
-    raise OSError(error.errno, error.strerror, handler.baseFilename) from error
 
 
 def _is_disk_full(error: BaseException | None) -> bool:

@@ -1,6 +1,8 @@
 """MMEngine's runner, with a short screen and a full log file."""
 import logging
 import re
+import sys
+from functools import partial
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -29,6 +31,7 @@ class ToolRunner(Runner):
             if isinstance(handler, logging.FileHandler):
                 logger.info('Environment, config and hooks are in '
                             f'{handler.baseFilename}.')
+                handler.handleError = partial(end_with_log, handler)
             else:
                 handler.addFilter(_for_the_screen)
         return logger
@@ -36,3 +39,14 @@ class ToolRunner(Runner):
 
 def _for_the_screen(record: logging.LogRecord) -> bool:
     return _FILE_ONLY.match(record.getMessage().lstrip('\n-')) is None
+
+
+def end_with_log(handler: logging.FileHandler,
+                 record: logging.LogRecord) -> None:
+    """Name the log that cannot be written, where Python prints a traceback
+    for each line and goes on without."""
+    error = sys.exc_info()[1]
+    if not isinstance(error, OSError):
+        logging.Handler.handleError(handler, record)
+        return
+    raise OSError(error.errno, error.strerror, handler.baseFilename) from error

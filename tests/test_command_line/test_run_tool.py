@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mmpretrain.registry import HOOKS, MODELS
 from torch.utils.data import DataLoader
 
 from intr_mm.command_line.run_tool import run_tool
+from intr_mm.command_line.tool_runner import end_with_log
 from intr_mm.models.utils import check_sizes, check_split
 
 
@@ -55,9 +57,16 @@ def write_on_full_disk():
         f.flush()
 
 
+def log_file(path):
+    """That of a run of ToolRunner."""
+    handler = logging.FileHandler(path, encoding='utf-8')
+    handler.handleError = partial(end_with_log, handler)
+    return handler
+
+
 def log_on_full_disk():
     logger = logging.Logger('full')
-    logger.addHandler(logging.FileHandler('/dev/full'))
+    logger.addHandler(log_file('/dev/full'))
     logger.info('x')
 
 
@@ -127,7 +136,7 @@ def test_a_line_that_cannot_be_logged_ends_no_tool(tmp_path, end):
 
     def log():
         logger = logging.Logger('odd')
-        handler = logging.FileHandler(tmp_path / 'log', encoding='utf-8')
+        handler = log_file(tmp_path / 'log')
         logger.addHandler(handler)
         logger.info('\udcff')
         handler.close()

@@ -18,7 +18,11 @@ def test_checkpoints_are_written_by_the_atomic_backend(images, tmp_path,
         AtomicLocalBackend, 'put', lambda self, obj, path:
         (written.append(str(path)), put(self, obj, path)))
     monkeypatch.setattr(LocalBackend, 'put', None)
-    build_runner(images, tmp_path, train_cfg__max_epochs=1).train()
+    build_runner(
+        images,
+        tmp_path,
+        train_cfg__max_epochs=1,
+        default_hooks__visualization__enable=False).train()
     assert written == [
         str(tmp_path / name) for name in ('epoch_1.pth', 'last_checkpoint')
     ]
