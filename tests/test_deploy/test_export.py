@@ -71,7 +71,8 @@ def padded_batch(batch, height, width, padding):
 
 
 @needs_export
-@pytest.mark.parametrize('head', ['intr', 'evidence'])
+@pytest.mark.parametrize(
+    'head', ['intr', pytest.param('evidence', marks=pytest.mark.heavy)])
 @pytest.mark.parametrize('engine', [
     pytest.param(
         name,

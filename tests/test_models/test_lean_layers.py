@@ -70,15 +70,15 @@ def test_weights_of_some_queries_at_a_time(monkeypatch, max_weights):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('max_weights', [1, 25, 10**6])
+@pytest.mark.parametrize('max_weights', [1, 10, 10**6])
 def test_attention_with_dropout_has_its_gradient(monkeypatch, max_weights):
     monkeypatch.setattr(cpu_training, 'MAX_WEIGHTS', max_weights)
     torch.manual_seed(0)
     tensors = [
-        torch.randn(2, 3, length, 4, dtype=torch.double, requires_grad=True)
-        for length in (5, 6, 6)
+        torch.randn(2, 2, length, 2, dtype=torch.double, requires_grad=True)
+        for length in (3, 4, 4)
     ]
-    for shape in ((2, 1, 1, 6), (2, 1, 5, 6), (5, 6)):
+    for shape in ((2, 1, 1, 4), (2, 1, 3, 4), (3, 4)):
         visible = torch.rand(shape) > .3
         visible[..., 0] = True
 

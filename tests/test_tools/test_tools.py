@@ -99,6 +99,7 @@ def test_distributed_evaluation_counts_each_image_once(images, unbroken,
         assert metrics[key] == other[key]
 
 
+@pytest.mark.heavy
 def test_two_nodes_train_as_two_processes_of_one_node(images, tmp_path):
     options = {'train_cfg.max_epochs': 1}
     log = run(
