@@ -7,12 +7,14 @@ machine, are left out. `make demo` has to be run before.
 """
 import argparse
 import hashlib
+import re
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
+_LOG = re.compile(' - mmengine - | elapsed: ')
 
 
 def digest(notebook: nbformat.NotebookNode) -> str:
@@ -29,8 +31,8 @@ def without_logs(outputs: list) -> list:
             continue
         if output.output_type == 'stream':
             lines = output.text.splitlines(keepends=True)
-            output.text = ''.join(line for line in lines
-                                  if ' - mmengine - ' not in line)
+            output.text = ''.join(
+                line for line in lines if not _LOG.search(line))
         if output.get('text') != '':
             kept.append(output)
     return kept
