@@ -14,7 +14,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-_LOG = re.compile(' - mmengine - | elapsed: ')
+_LOG = re.compile(' - mmengine - | elapsed: |\x1b')
 
 
 def digest(notebook: nbformat.NotebookNode) -> str:
@@ -30,10 +30,12 @@ def without_logs(outputs: list) -> list:
         if output.get('name') == 'stderr':
             continue
         if output.output_type == 'stream':
-            lines = output.text.splitlines(keepends=True)
+            # what progress bars left when they were drawn anew
+            text = re.sub('.*\x1b\\[2K', '', output.text)
+            lines = text.splitlines(keepends=True)
             output.text = ''.join(
                 line for line in lines if not _LOG.search(line))
-        if output.get('text') != '':
+        if output.output_type != 'stream' or output.text.strip():
             kept.append(output)
     return kept
 
