@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from mmpretrain.registry import METRICS, TASK_UTILS
 from torch import Tensor, nn
-from torch.nn.functional import pad as pad_to
 from torchvision.transforms.functional import gaussian_blur
 
 from intr_mm.explainers import image_rng
 from intr_mm.models import INTRClassifier, explain_batch, prepare_images
+from intr_mm.models.padding import cut_padding
 from intr_mm.models.utils import last_of
 from intr_mm.structures import Explanation
 from .base import ModelMetric, bootstrap_interval, one_class
@@ -119,19 +119,19 @@ class PerturbationMetric(ModelMetric):
         return torch.cat(scores)
 
     @torch.no_grad()
-    def cell_scores(self, there: Tensor, images: Tensor) -> Tensor:
-        """Ask the model about an image some of whose cells are another's.
+    def cells(self, images: Tensor, grid: tuple[int, int]) -> list[Tensor]:
+        """What the encoder reads of images.
 
         Args:
-            there: Which cells come from the first image, bool (N, h, w).
-            images: Two of one size (2, 3, H, W), not normalised.
+            images: N images of one size (N, 3, H, W), not normalised.
+            grid: Height and width (h, w) of the map that ranks the cells.
 
         Returns:
-            Softmax scores (N, C) on the CPU.
+            Of each image its feature map (C_in, h, w), without padding.
 
         Raises:
             TypeError: If the model is no :class:`INTRClassifier`.
-            ValueError: If the cells are not those that its encoder reads.
+            ValueError: If the cells of the map are not those.
         """
         model = self.model
         if not isinstance(model, INTRClassifier):
@@ -141,26 +141,29 @@ class PerturbationMetric(ModelMetric):
                 "of='pixels'.")
         feats, mask = model.padded_maps(
             *prepare_images(model, images), store=True)
-        one, other = last_of(feats)  # (C_in, h', w')
-        pad = [
-            side - cell for side, cell in zip(one.shape[1:], there.shape[1:])
-        ]
-        cells = one.shape[1:] if mask is None else (int(
-            (~mask[0]).any(1).sum()), int((~mask[0]).any(0).sum()))
-        if tuple(there.shape[1:]) != tuple(cells):
+        cells = cut_padding(last_of(feats), mask)
+        found = tuple(cells[0].shape[-2:])
+        if tuple(grid) != found:
             raise ValueError(
-                f'{type(self).__name__} changes the {tuple(cells)} cells that '
-                f'the encoder reads, but the map has {tuple(there.shape[1:])}:'
-                " set of='pixels'.")
-        there = pad_to(there.to(one.device), (0, pad[1], 0, pad[0]))
+                f'{type(self).__name__} changes the {found} cells that the '
+                f"encoder reads, but the map has {tuple(grid)}: set "
+                "of='pixels'.")
+        return cells
+
+    @torch.no_grad()
+    def cell_scores(self, cells: Tensor) -> Tensor:
+        """Ask the model about feature maps.
+
+        Args:
+            cells: N maps (N, C_in, h, w), as the encoder reads them.
+
+        Returns:
+            Softmax scores (N, C) on the CPU.
+        """
         scores = []
-        for chunk in there[:, None].split(self.batch_size):
-            mixed = torch.where(chunk, one, other)  # (n, C_in, h', w')
-            of_mask = None if mask is None else mask[:1].expand(
-                len(mixed), -1, -1)
-            tokens, of_mask, _ = model.encode((mixed, ), of_mask, False)
-            logits = model.head(tokens, padding_mask=of_mask)
-            scores.append(logits.float().softmax(-1).cpu())
+        for chunk in cells.split(self.batch_size):
+            tokens, *_ = self.model.encode((chunk, ), None, False)
+            scores.append(self.model.head(tokens).float().softmax(-1).cpu())
         return torch.cat(scores)
 
     def blank(self) -> Tensor:
@@ -227,8 +230,8 @@ class InsertionDeletion(PerturbationMetric):
 
     With ``of='cells'`` the same happens behind the backbone: cells of the
     image's feature map are replaced by those of the blank or blurred image.
-    It asks what the transformer reads, and takes the backbone twice for each
-    image and baseline instead of twice for each step.
+    It asks what the transformer reads, and takes the backbone once for each
+    of the three instead of twice for each step.
 
     It needs :class:`PrepareMetricsHook`.
 
@@ -281,25 +284,26 @@ class InsertionDeletion(PerturbationMetric):
                        explanation: Explanation) -> dict[str, Sequence[float]]:
         """Watch the score of a class; see :class:`PerturbationMetric`."""
         rng = image_rng(image, seed=0)
-        ranks = (
-            _rank(explanation.maps, rng)
-            if self.of == 'cells' else rank_pixels(explanation, rng))
         image = image.float()
+        pictures = [
+            image,
+            self._baseline(image, self.deletion_baseline),
+            self._baseline(image, self.insertion_baseline)
+        ]
+        if self.of == 'cells':
+            ranks, ask = _rank(explanation.maps, rng), self.cell_scores
+            pictures = self.cells(torch.stack(pictures), ranks.shape[1:])
+            ranks = ranks.to(pictures[0].device)
+        else:
+            ranks, ask = rank_pixels(explanation, rng), self.scores
+        image, away, back = pictures
         share = torch.linspace(0, 1, self.steps + 1).view(-1, 1, 1, 1)
-        away, back = (
-            self._baseline(image, kind)
-            for kind in (self.deletion_baseline, self.insertion_baseline))
         sides = dict(deletion=(away, image), insertion=(image, back))
         areas = {name: [] for name in self.curves}
         for rank in ranks:
-            taken = rank < (share * rank.numel()).round()
+            taken = rank < (share * rank.numel()).round().to(rank.device)
             for name in self.curves:
-                there, elsewhere = sides[name]
-                if self.of == 'cells':
-                    scores = self.cell_scores(taken[:, 0],
-                                              torch.stack([there, elsewhere]))
-                else:
-                    scores = self.scores(torch.where(taken, there, elsewhere))
+                scores = ask(torch.where(taken, *sides[name]))
                 area = torch.trapezoid(scores[:, class_]) / self.steps
                 areas[name].append(100 * float(area))
         return areas

@@ -231,7 +231,8 @@ def test_cells_are_those_of_the_one_or_the_other(pad_after_backbone):
         lambda neck, args: seen.append(args[0][-1]))
     there = torch.zeros(3, 3, 4, dtype=torch.bool)
     there[0], there[1, 0, 1] = True, True
-    scores = metric.cell_scores(there, pair)
+    one, other = metric.cells(pair, (3, 4))
+    scores = metric.cell_scores(torch.where(there[:, None], one, other))
     mixed, = seen
     hook.remove()
     torch.testing.assert_close(scores[[0, 2]], metric.scores(pair))
@@ -241,7 +242,7 @@ def test_cells_are_those_of_the_one_or_the_other(pad_after_backbone):
     mixed[1, :, 0, 1] = other[:, 0, 1]
     assert mixed[1].equal(other)
     with pytest.raises(ValueError, match=r'\(3, 4\) cells .* \(6, 8\)'):
-        metric.cell_scores(torch.zeros(1, 6, 8, dtype=torch.bool), pair)
+        metric.cells(pair, (6, 8))
 
 
 def test_cells_in_the_order_of_a_map():
