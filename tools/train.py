@@ -64,8 +64,7 @@ def parse_args() -> argparse.Namespace:
         help='disable the persistent_workers option in dataloaders')
     parser.add_cfg_options()
     parser.add_launcher()
-    args = parser.parse_args()
-    return args
+    return parser.parse_args()
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:

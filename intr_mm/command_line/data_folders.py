@@ -5,6 +5,7 @@ import os
 import os.path as osp
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -134,6 +135,13 @@ def keep_images(dataset: dict, size: int, places: Sequence[int]) -> None:
     elif isinstance(before, int):  # the first, or the last
         before = range(size) if before >= 0 else range(-size, 0)
     dataset['indices'] = [before[place] for place in places]
+
+
+def spread(size: int, number: int) -> list[int]:
+    """Places of some of ``size`` images, evenly spread; all if they are no
+    more than ``number``."""
+    places = np.linspace(0, size - 1, min(number, size))
+    return places.round().astype(int).tolist()
 
 
 def _check_folder(dataset: dict, field: str,

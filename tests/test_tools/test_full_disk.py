@@ -38,18 +38,18 @@ def test_training_goes_on_where_there_is_room_again(images, disk, tmp_path,
 
     train(tmp_path / 'unbroken')
     with pytest.raises(SystemExit) as end:
-        train(disk / 'work')
+        train(disk / 'run')
     print(end.value.code)
     assert end.value.code.startswith(
-        f"train.py: '{disk}/work/epoch_2.pth' cannot be written (No space ")
+        f"train.py: '{disk}/run/epoch_2.pth' cannot be written (No space ")
     assert end.value.code.endswith(
         ' --resume` to go on from the last checkpoint.')
-    names = sorted(path.name for path in (disk / 'work').iterdir())
+    names = sorted(path.name for path in (disk / 'run').iterdir())
     assert names[:2] == ['.lock', names[1]] and names[1][:2] == '20'
     assert names[2:] == ['epoch_1.pth', 'last_checkpoint', 'tiny_intr.py']
 
     subprocess.run(['mount', '-o', 'remount,size=9m', disk], check=True)
-    train(disk / 'work', '--resume')
-    assert losses(disk / 'work') == losses(tmp_path / 'unbroken')
-    assert_same_weights(disk / 'work/epoch_3.pth',
+    train(disk / 'run', '--resume')
+    assert losses(disk / 'run') == losses(tmp_path / 'unbroken')
+    assert_same_weights(disk / 'run/epoch_3.pth',
                         tmp_path / 'unbroken/epoch_3.pth')

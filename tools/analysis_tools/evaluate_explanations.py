@@ -9,7 +9,6 @@ import argparse
 import os.path as osp
 
 import mmengine
-import numpy as np
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
@@ -18,7 +17,7 @@ from intr_mm.command_line import (ToolParser, add_checkpoint_check,
                                   check_config, check_data_folders,
                                   fill_num_classes, keep_images,
                                   leave_out_unreadable, merge_options, number,
-                                  output_folder, read_config, run_tool)
+                                  output_folder, read_config, run_tool, spread)
 from intr_mm.command_line.machine import setup_cpu_distributed
 from intr_mm.command_line.tool_runner import ToolRunner
 from intr_mm.evaluation import Verdict, verdict
@@ -115,12 +114,6 @@ def prepare_config(args: argparse.Namespace) -> Config:
                     spread(size, args.max_samples))
     setup_cpu_distributed(cfg)
     return cfg
-
-
-def spread(size: int, number: int) -> list[int]:
-    return np.unique(
-        np.linspace(0, size - 1, min(number,
-                                     size)).round().astype(int)).tolist()
 
 
 def evaluators(cfg: Config, columns: dict,

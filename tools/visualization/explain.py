@@ -23,7 +23,7 @@ from intr_mm.checkpoints.integrity import file_digest
 from intr_mm.command_line import (ToolParser, check_data_folders, check_folder,
                                   device, fill_num_classes, leaf_datasets,
                                   load_config, number, output_file,
-                                  output_folder, run_tool)
+                                  output_folder, run_tool, spread)
 from intr_mm.evaluation import compare_deletion, rank_heads
 from intr_mm.structures import Explanation
 from intr_mm.visualization import (HTMLReport, comparison_figure,
@@ -236,8 +236,7 @@ def begin_report(args: argparse.Namespace,
 def delete_where_maps_point(inferencer: INTRInferencer, images: Sequence,
                             fetch: Callable, number: int) -> tuple[dict, dict]:
     """What deletion says of evenly spread ones of the images."""
-    places = np.linspace(0, len(images) - 1, min(number, len(images)))
-    sample = [fetch(images[i]) for i in places.round().astype(int)]
+    sample = [fetch(images[i]) for i in spread(len(images), number)]
     return compare_deletion(
         inferencer.model,
         track(inferencer.preprocess(sample), 'Deleting', total=len(sample)))
