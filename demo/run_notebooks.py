@@ -7,11 +7,14 @@ machine, are left out. `make demo` has to be run before.
 """
 import argparse
 import hashlib
+import io
 import re
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 _LOG = re.compile(' - mmengine - | elapsed: |\x1b')
@@ -35,9 +38,21 @@ def without_logs(outputs: list) -> list:
             lines = text.splitlines(keepends=True)
             output.text = ''.join(
                 line for line in lines if not _LOG.search(line))
+        if 'image/png' in output.get('data', {}):
+            output.data['image/png'] = packed(output.data['image/png'])
         if output.output_type != 'stream' or output.text.strip():
             kept.append(output)
     return kept
+
+
+def packed(picture: str) -> str:
+    """The same pixels of a PNG file in base64 in fewer bytes."""
+    file = io.BytesIO()
+    image = Image.open(io.BytesIO(b64decode(picture)))
+    if image.mode == 'RGBA' and image.getextrema()[3] == (255, 255):
+        image = image.convert('RGB')
+    image.save(file, 'png', optimize=True)
+    return b64encode(file.getvalue()).decode()
 
 
 def main() -> None:
