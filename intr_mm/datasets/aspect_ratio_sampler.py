@@ -7,10 +7,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 from mmpretrain.registry import DATA_SAMPLERS
-from PIL import ExifTags, Image
+from PIL import Image
 
-# Orientations of a photo that is stored lying on its side.
-_TURNED = (5, 6, 7, 8)
+from .image_modes import upright_shape
 
 
 @DATA_SAMPLERS.register_module()
@@ -118,7 +117,7 @@ def image_size(data_info: dict) -> tuple[int, int] | None:
 
     It is taken from ``height`` and ``width``, else from ``img_shape``, else
     from the header of the file ``img_path``. Photos are turned upright by
-    their EXIF orientation, as MMCV does when it loads them.
+    their EXIF orientation, as when they are loaded.
 
     Args:
         data_info: What ``get_data_info`` of a dataset gives.
@@ -134,10 +133,8 @@ def image_size(data_info: dict) -> tuple[int, int] | None:
     try:
         with get_local_path(data_info['img_path']) as path, \
                 Image.open(path) as image:
-            width, height = image.size
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
+            return upright_shape(image)
     except Exception:
         # Pillow raises all sorts. What is wrong with the file is for the
         # pipeline to say, which knows whether it may be skipped.
         return None
-    return (width, height) if orientation in _TURNED else (height, width)

@@ -65,6 +65,16 @@ def orientation_of(image: Image.Image) -> int:
         return 1  # damaged metainfo hides no picture
 
 
+def upright_shape(image: Image.Image) -> tuple[int, int]:
+    """Height and width of what :func:`show` gives of an image that is not
+    loaded yet."""
+    width, height = image.size
+    # of TIFF, Pillow says how it will lie
+    if image.format != 'TIFF' and orientation_of(image) > 4:
+        return width, height
+    return height, width
+
+
 def _show_grey(image: Image.Image) -> Image.Image:
     """Grey levels of an image of the modes I, I;16 (and relatives) and F."""
     values, white = np.asarray(image), None

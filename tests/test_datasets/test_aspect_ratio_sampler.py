@@ -9,12 +9,13 @@ from mmengine.dataset import DefaultSampler
 from mmengine.dist import collect_results
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset, CustomDataset
-from mmpretrain.registry import DATA_SAMPLERS, METRICS, TRANSFORMS
+from mmpretrain.registry import DATA_SAMPLERS, METRICS
 from PIL import Image
 from torch.utils.data import TensorDataset
 
 from intr_mm.datasets.aspect_ratio_sampler import (AspectRatioSampler,
                                                    image_size)
+from intr_mm.datasets.image_file import load_image
 from ..tiny import build_runner
 
 # height, width; ratios 2, 1/2, 1, 1/2, 2, 1, 1/2
@@ -93,14 +94,22 @@ def test_headers_are_read_once(folder, monkeypatch):
     assert len(opened) == len(SIZES)
 
 
+@pytest.mark.parametrize('ending', ['jpg', 'png', 'tiff', 'webp'])
 @pytest.mark.parametrize('orientation', range(1, 9))
-def test_size_is_that_of_the_loaded_photo(tmp_path, orientation):
+def test_size_is_that_of_the_loaded_photo(tmp_path, orientation, ending):
     exif = Image.Exif()
     exif[274] = orientation
-    path = str(tmp_path / 'photo.jpg')
+    path = str(tmp_path / f'photo.{ending}')
     Image.new('RGB', (30, 20)).save(path, exif=exif)
-    loaded = TRANSFORMS.build(RESIZE[0])(dict(img_path=path))
-    assert image_size(dict(img_path=path)) == loaded['img_shape']
+    _, shape = load_image(path)
+    assert image_size(dict(img_path=path)) == shape
+
+
+def test_damaged_metainfo_hides_no_size(tmp_path):
+    path = str(tmp_path / 'photo.jpg')
+    Image.new('RGB', (30, 20)).save(path, exif=b'Exif\0\0no orientation')
+    _, shape = load_image(path)
+    assert image_size(dict(img_path=path)) == shape == (20, 30)
 
 
 @pytest.mark.parametrize('damage', ['text', 'empty', 'missing'])
