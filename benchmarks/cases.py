@@ -4,6 +4,8 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
+from intr_mm.datasets import DETRAugment
+
 # Precision of optimize_for_inference; fp32 is the model of the config.
 INFERENCE_MODES: dict[str, str | None] = {
     'fp32': None,
@@ -12,8 +14,8 @@ INFERENCE_MODES: dict[str, str | None] = {
 }
 TRAINING_MODES = ('fp32', 'amp')
 LOW_PRECISION = ('fast-bf16', 'amp')
-CASES = ('predict', 'explain', 'decoder', 'train', 'classes', 'train-classes',
-         'data', 'load')
+CASES = ('predict', 'explain', 'decoder', 'train', 'train-views', 'classes',
+         'train-classes', 'data', 'load')
 OF_PHOTOS = ('data', 'load')
 # Defaults where the number of classes varies.
 CLASS_COUNTS = {
@@ -21,6 +23,7 @@ CLASS_COUNTS = {
     'classes': (200, 1000, 3000, 10000),
     'train-classes': (200, 1000, 3000, 10000),
 }
+_PHOTO = (375, 500)  # what most photos of CUB have
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 
 
@@ -32,11 +35,12 @@ class Case:
         name: One of ``CASES``.
         num_classes: Number of classes ``C`` of the model.
         batch_size: Number of images ``B``.
-        shape: Height and width of the images in pixels; of the memory in cells
-            for the decoder alone.
+        shape: Height and width of the padded images in pixels; of the memory
+            in cells for the decoder alone.
         seed: Seed of weights and inputs.
         threads: Threads of PyTorch.
         training: Whether it changes the weights.
+        views: Height and width of each image, where they differ.
         files: Photos to load.
     """
     name: str
@@ -46,13 +50,15 @@ class Case:
     seed: int = 0
     threads: int = 1
     training: bool = False
+    views: tuple[tuple[int, int], ...] = ()
     files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.files:
             return f'{self.name}, {len(self.files)} photos'
         height, width = self.shape
-        return (f'{self.name}, {self.batch_size} x {height}x{width}, '
+        most = 'up to ' if self.views else ''
+        return (f'{self.name}, {self.batch_size} x {most}{height}x{width}, '
                 f'C={self.num_classes}')
 
 
@@ -101,6 +107,10 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
             sizes = [1]
         elif name in OF_PHOTOS:
             sizes = [len(files)]
+        views = ()
+        if name == 'train-views':
+            views = draw_views(args.train_batch_size, args.seed)
+            shape = tuple(map(max, zip(*views)))
         for num_classes, size in itertools.product(counts, sizes):
             case = Case(
                 name,
@@ -110,6 +120,7 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
                 seed=args.seed,
                 threads=1 if name in OF_PHOTOS else args.threads,
                 training=training,
+                views=views,
                 files=files if name in OF_PHOTOS else ())
             planned += [(case, tasks) for tasks in _tasks(name, args) if tasks]
     return planned
@@ -121,6 +132,7 @@ def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
         'data': ('augment', ('fp32', )),
         'decoder': ('decode', INFERENCE_MODES),
         'train': ('train', TRAINING_MODES),
+        'train-views': ('train', TRAINING_MODES),
         'train-classes': ('train', TRAINING_MODES),
     }
     operation, able = operations.get(name, ('predict', INFERENCE_MODES))
@@ -136,6 +148,13 @@ def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
     if args.official and name != 'train-classes':
         modes.insert(0, 'official')
     return [[Task(mode, operation) for mode in modes]]
+
+
+def draw_views(number: int, seed: int) -> tuple[tuple[int, int], ...]:
+    """Height and width of views that DETR's augmentation draws of photos."""
+    view = DETRAugment()
+    view.set_epoch(seed, 0)
+    return tuple(view.view_shape(index, _PHOTO) for index in range(number))
 
 
 def find_photos(folder: str, number: int) -> tuple[str, ...]:

@@ -148,7 +148,12 @@ class OurINTR:
             return model.parse_losses(losses)[0]
 
         step = TrainingStep(model, loss, wrapper.update_params)
-        return step, step.loss_without_dropout()
+        # the official code, with which it is compared, pads the images
+        configured = getattr(model, 'pad_after_backbone', False)
+        model.pad_after_backbone = False
+        output = step.loss_without_dropout()
+        model.pad_after_backbone = configured
+        return step, output
 
     def augment(self, case: Case) -> Prepared:
         """Training augmentation of all photos, with normalisation."""
@@ -321,8 +326,13 @@ class OfficialINTR:
     def _images(self, case: Case):
         """Images with their padding mask, as its data loader gives them."""
         from util.misc import nested_tensor_from_tensor_list
-        return nested_tensor_from_tensor_list(
-            list(make_images(case, self.device)))
+        images = make_images(case, self.device)
+        if case.views:
+            images = [
+                image[:, :height, :width]
+                for image, (height, width) in zip(images, case.views)
+            ]
+        return nested_tensor_from_tensor_list(list(images))
 
 
 def check_official_code(code: Path) -> None:

@@ -1,7 +1,5 @@
-"""What all implementations get alike: random weights and inputs, and the
-nominal work in FLOPs."""
+"""What all implementations get alike: random weights and inputs."""
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +9,6 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from .cases import Case
 
@@ -60,8 +57,13 @@ def save_random_weights(cfg: Config, num_classes: int, seed: int,
 
 
 def make_images(case: Case, device: str) -> Tensor:
-    """Images as after normalisation, float32 of shape (B, 3, H, W)."""
-    return _randn(case, 3).to(device)
+    """Images as after normalisation and padding, float32 of shape (B, 3, H,
+    W)."""
+    images = _randn(case, 3)
+    for image, (height, width) in zip(images, case.views):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return images.to(device)
 
 
 def make_memory(case: Case, embed_dims: int, device: str) -> Tensor:
@@ -83,44 +85,13 @@ def make_labels(case: Case, device: str) -> Tensor:
 
 
 def make_samples(case: Case, labels: Tensor | None = None) -> list[DataSample]:
-    """Data samples of images without padding, as the data preprocessor gives
-    them."""
-    sizes = dict(img_shape=case.shape, batch_input_shape=case.shape)
-    samples = [DataSample(metainfo=sizes) for _ in range(case.batch_size)]
+    """Data samples of images, as the data preprocessor gives them."""
+    samples = [
+        DataSample(
+            metainfo=dict(img_shape=view, batch_input_shape=case.shape))
+        for view in case.views or [case.shape] * case.batch_size
+    ]
     if labels is not None:
         for sample, label in zip(samples, labels):
             sample.set_gt_label(label)
     return samples
-
-
-def count_flops(cfg: Config, case: Case) -> int:
-    """FLOPs of a case, two for each multiply-add; 0 if no model takes part.
-
-    It is the nominal work, B times that of one image: what an implementation
-    computes twice counts once. Training costs three forward passes, less two
-    thirds of that for frozen convolutions, which have no backward pass.
-    """
-    if case.files:
-        return 0
-    model = build_model(cfg, case.num_classes).eval()
-    one = replace(case, batch_size=1)
-    frozen = 0
-
-    def add_frozen(conv: nn.Conv2d, inputs: tuple, out: Tensor) -> None:
-        nonlocal frozen
-        frozen += 2 * out.numel() * conv.weight[0].numel()
-
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and not module.weight.requires_grad:
-            module.register_forward_hook(add_frozen)
-    # Frozen, as PyTorch's counter hooks into gradients where there are some.
-    model.requires_grad_(False).to('meta')
-    with FlopCounterMode(display=False) as counter:
-        if case.name == 'decoder':
-            model.head((make_memory(one, model.head.embed_dims, 'meta'), ))
-        else:
-            model(make_images(one, 'meta'))
-    flops = counter.get_total_flops()
-    if case.training:
-        flops = 3 * flops - 2 * frozen
-    return case.batch_size * flops

@@ -25,8 +25,6 @@ class Measurement:
         peak_mib: Peak RAM of a run, in MiB.
         growth_mib: The same above what was held before.
         output: Logits (B, C), scores (B, C) or a loss ().
-        share_of_peak: FLOP/s by the median of the seconds, relative to the
-            matrix peak of its precision, or of float32 if that is higher.
         failure: Why nothing was measured.
         profile: See :meth:`Worker.profile`.
     """
@@ -35,7 +33,6 @@ class Measurement:
     peak_mib: float | None = None
     growth_mib: float | None = None
     output: np.ndarray | None = None
-    share_of_peak: float | None = None
     failure: str | None = None
     profile: list[dict] | None = None
 
@@ -56,11 +53,9 @@ class Result:
 
     Args:
         case: What was measured.
-        flops: Nominal work, two for each multiply-add.
         measurements: Of all tasks, the reference first.
     """
     case: Case
-    flops: int
     measurements: list[Measurement]
 
     @property
@@ -83,7 +78,6 @@ class Result:
     def to_dict(self) -> dict:
         return dict(
             case=dict(asdict(self.case), files=len(self.case.files)),
-            flops=self.flops,
             measurements=[m.to_dict() for m in self.measurements],
             comparisons=self.comparisons)
 
@@ -162,12 +156,12 @@ def format_results(results: list[Result]) -> str:
     It holds median seconds; for each but the reference, the ratio of the
     reference's seconds to its own in each pair of runs, as median [lowest,
     highest]; peak RAM above what was held before, and of the whole process,
-    with the ratios to the reference's; the largest difference of the outputs,
-    absolute and relative; and the share of the matrix peak.
+    with the ratios to the reference's; and the largest difference of the
+    outputs, absolute and relative.
     """
     rows = [[
         'case', 'task', 'time', 'faster', 'peak RAM (in all), MiB', 'less',
-        'difference', 'of matrix peak'
+        'difference'
     ]]
     for result in results:
         for m, comparison in zip(result.measurements,
@@ -181,8 +175,7 @@ def format_results(results: list[Result]) -> str:
                 _pair(
                     comparison.get('growth_ratio'),
                     comparison.get('peak_ratio'), '.3g'),
-                _describe_agreement(comparison.get('agreement')),
-                _percent(m.share_of_peak)
+                _describe_agreement(comparison.get('agreement'))
             ])
     return AsciiTable(rows).table
 
@@ -208,7 +201,7 @@ def _describe_agreement(agreement: dict | None) -> str:
     if agreement['failed']:
         text += ' FAILED'
     elif not agreement['exact'] and agreement['top1'] is not None:
-        text += f', top-1 {_percent(agreement["top1"])}'
+        text += f', top-1 {agreement["top1"]:.0%}'
     return text
 
 
@@ -216,10 +209,6 @@ def _pair(above: float | None, in_all: float | None, digits: str) -> str:
     if above is None or in_all is None:
         return ''
     return f'{above:{digits}} ({in_all:{digits}})'
-
-
-def _percent(share: float | None) -> str:
-    return '' if share is None else f'{share:.0%}'
 
 
 def format_profiles(results: list[Result]) -> str:
@@ -231,8 +220,7 @@ def format_profiles(results: list[Result]) -> str:
                 rows.append([
                     str(result.case),
                     str(m.task), each['name'], each['calls'],
-                    f'{each["seconds"]:.3g}',
-                    _percent(each['share'])
+                    f'{each["seconds"]:.3g}', f'{each["share"]:.0%}'
                 ])
     return AsciiTable(rows).table
 

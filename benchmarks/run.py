@@ -19,11 +19,11 @@ from mmengine.config import Config
 import intr_mm
 from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   device, load_config, number, output_file)
-from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, LOW_PRECISION,
-                    OF_PHOTOS, TRAINING_MODES, Case, Task, plan)
+from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, OF_PHOTOS,
+                    TRAINING_MODES, Case, Task, plan)
 from .implementations import (OfficialINTR, OurINTR, check_official_code,
                               official_args)
-from .inputs import count_flops, save_random_weights, weights_file
+from .inputs import save_random_weights, weights_file
 from .results import (PLOTTED, Measurement, Result, format_profiles,
                       format_results, plot_classes)
 from .workers import WorkerFailed, WorkerProcess
@@ -39,21 +39,14 @@ class Bench:
         cfg: Full config.
         builders: Build the implementations, by name.
         weights: Folder for the weights.
-        threads: Threads of PyTorch for the matrix peak.
         repeat: Runs of each task after one to warm up.
-
-    Attributes:
-        peaks: FLOP/s of :meth:`Worker.matrix_peak`, which the first process
-            measures before its first case.
     """
     cfg: Config
     builders: dict[str, Callable[[], Any]]
     weights: Path
     device: str
-    threads: int
     repeat: int
     profile: bool = False
-    peaks: dict[str, float] = field(default_factory=dict)
     _workers: dict[str, WorkerProcess] = field(default_factory=dict)
     _failures: dict[str, str] = field(default_factory=dict)
     _trained: bool = False
@@ -81,7 +74,6 @@ class Bench:
         for _ in range(1 + self.repeat):
             for m in measurements:
                 m.seconds.append(ask(m, 'run'))
-        flops = count_flops(self.cfg, case)
         for m in measurements:
             m.peak_mib, m.growth_mib = ask(m, 'peak_ram') or (None, None)
             m.output = ask(m, 'output')
@@ -91,13 +83,7 @@ class Bench:
             m.failure = self._failures.get(m.task.implementation)
             # without the warm-up
             m.seconds = m.seconds[1:] if m.failure is None else []
-            if flops and m.seconds:
-                # without hardware for it, bfloat16 is slower than float32
-                low = m.task.implementation in LOW_PRECISION
-                peak = max(
-                    self.peaks.values()) if low else self.peaks['float32']
-                m.share_of_peak = flops / m.median_seconds / peak
-        return Result(case, flops, measurements)
+        return Result(case, measurements)
 
     def _prepare(self, case: Case, tasks: list[Task]) -> None:
         if case.training != self._trained:
@@ -112,8 +98,6 @@ class Bench:
             if name not in self._workers:
                 self._workers[name] = WorkerProcess(name, self.builders[name],
                                                     self.device)
-            if not self.peaks:
-                self.peaks = self._ask(name, 'matrix_peak', self.threads) or {}
             self._ask(name, 'prepare', case, wanted)
 
     def _ask(self, name: str, method: str, *args: Any) -> Any:
@@ -213,22 +197,21 @@ def measure(args: argparse.Namespace, cfg: Config,
             builders['official'] = partial(
                 OfficialINTR, code=Path(args.official).resolve(), **settings)
         with closing(
-                Bench(cfg, builders, Path(folder), args.device, args.threads,
-                      args.repeat, args.profile)) as bench:
+                Bench(cfg, builders, Path(folder), args.device, args.repeat,
+                      args.profile)) as bench:
             for case, tasks in cases:
                 print(f'{case}: {", ".join(map(str, tasks))}', flush=True)
                 results.append(bench.measure(case, tasks))
                 # a long run that is cut short leaves what it has
-                save(args, bench.peaks, results)
+                save(args, results)
     return results
 
 
-def save(args: argparse.Namespace, peaks: dict, results: list[Result]) -> None:
+def save(args: argparse.Namespace, results: list[Result]) -> None:
     if args.out is not None:
         figures = dict(
             config=args.config,
             machine=describe_machine(args.device, args.threads),
-            matrix_peak_flops_per_second=peaks,
             repeat=args.repeat,
             seed=args.seed,
             cases=[result.to_dict() for result in results])

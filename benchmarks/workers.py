@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.benchmark import Timer
 
 from .cases import Case
 
@@ -124,15 +123,6 @@ class Worker:
             if parameter.grad is not None) if hasattr(run, 'model') else 0
         return measure_ram(run, self.device, released)
 
-    def matrix_peak(self, threads: int) -> dict[str, float]:
-        """FLOP/s at which large matrices are multiplied at best, in
-        ``'float32'`` and ``'bfloat16'``; one multiply-add is two FLOPs."""
-        torch.set_num_threads(threads)
-        return {
-            name: _matrix_peak(getattr(torch, name), self.device)
-            for name in ('float32', 'bfloat16')
-        }
-
     def profile(self, operation: str) -> list[dict]:
         """PyTorch's ten longest operations of one run.
 
@@ -208,18 +198,6 @@ def measure_ram(run: Callable[[], object],
 
 def _resident(field: str) -> float:
     return int(re.search(rf'{field}:\s*(\d+)', _STATUS.read_text())[1]) / 1024
-
-
-def _matrix_peak(dtype: torch.dtype, device: str) -> float:
-    best, seconds, size = 0., 0., 256
-    while seconds < 0.1 and size <= 8192:
-        a = torch.ones(size, size, dtype=dtype, device=device)
-        timer = Timer(
-            'a @ a', globals=dict(a=a), num_threads=torch.get_num_threads())
-        seconds = min(timer.blocked_autorange().times)
-        best = max(best, 2 * size**3 / seconds)
-        size *= 2
-    return best
 
 
 def synchronize(device: str) -> None:

@@ -1,17 +1,12 @@
-"""Figures of outputs, RAM and work."""
-from types import SimpleNamespace
-
+"""Figures of outputs and RAM."""
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
-from benchmarks import workers
-from benchmarks.cases import Case
-from benchmarks.inputs import count_flops
+from benchmarks.cases import Case, draw_views
+from benchmarks.inputs import make_images, make_samples
 from benchmarks.results import compare_outputs
 from benchmarks.workers import measure_ram
-from ..tiny import CONFIG
 
 MIB = 2**20
 
@@ -55,46 +50,14 @@ def test_ram_of_a_call():
     assert 92 < growth < 112
 
 
-def test_matrix_peak_grows_matrices_until_they_take_long(monkeypatch):
-    sizes = []
-
-    class Timer:
-
-        def __init__(self, statement, globals, num_threads):
-            self.size = len(globals['a'])
-            assert statement == 'a @ a'
-            assert num_threads == torch.get_num_threads()
-            sizes.append(self.size)
-
-        def blocked_autorange(self):
-            # small matrices are slow
-            seconds = 2 * self.size**3 / (1e9 * min(self.size, 512))
-            return SimpleNamespace(times=[2 * seconds, seconds])
-
-    monkeypatch.setattr(workers, 'Timer', Timer)
-    peaks = workers.Worker(None, 'cpu').matrix_peak(torch.get_num_threads())
-    assert peaks == pytest.approx(dict(float32=512e9, bfloat16=512e9))
-    assert sizes == [256, 512, 1024, 2048, 4096] * 2
-
-
-def test_flops():
-    cfg = Config.fromfile(CONFIG)
-    forward = count_flops(cfg, Case('predict', 3, 1, (64, 64)))
-    assert count_flops(cfg, Case('predict', 3, 4, (64, 64))) == 4 * forward
-
-    step = Case('train', 3, 1, (64, 64), training=True)
-    assert count_flops(cfg, step) == 3 * forward
-    cfg.model.backbone.frozen_stages = 0
-    # a stem of 8 filters of 7 x 7 x 3 at half the size
-    stem = 2 * 32 * 32 * 8 * 3 * 7 * 7
-    assert count_flops(cfg, step) == 3 * forward - 2 * stem
-
-
-def test_flops_of_the_decoder_grow_with_its_memory():
-    cfg = Config.fromfile(CONFIG)
-    small, large, wide = (count_flops(cfg, Case('decoder', classes, 1, shape))
-                          for classes, shape in ((3, (4, 5)), (3, (8, 5)),
-                                                 (6, (4, 5))))
-    # keys and values of a memory of width 16, and attention of 3 queries
-    assert large - small == 2 * 20 * (2 * 16 * 16 + 3 * 2 * 16)
-    assert wide > small
+def test_views_differ_in_size_and_are_padded():
+    views = draw_views(4, seed=0)
+    assert len(set(views)) > 1 and views == draw_views(4, seed=0)
+    case = Case('train-views', 3, 2, (8, 10), views=((8, 4), (5, 10)))
+    samples = make_samples(case)
+    for image, sample, view in zip(
+            make_images(case, 'cpu'), samples, case.views):
+        inside = image[:, :view[0], :view[1]].clone()
+        assert sample.img_shape == view and inside.all()
+        image[:, :view[0], :view[1]] = 0
+        assert not image.any() and sample.batch_input_shape == (8, 10)

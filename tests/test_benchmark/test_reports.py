@@ -13,17 +13,15 @@ def make_result(name='classes', num_classes=200, failure=None):
         Task('official', 'predict'), [4., 6., 5.],
         900.,
         400.,
-        output=np.array([[1., 2.]]),
-        share_of_peak=0.1)
+        output=np.array([[1., 2.]]))
     ours = Measurement(
         Task('fast-bf16', 'predict'), [2., 2., 2.],
         600.,
         100.,
-        output=np.array([[1.5, 2.]]),
-        share_of_peak=0.25)
+        output=np.array([[1.5, 2.]]))
     if failure is not None:
         official = Measurement(official.task, failure=failure)
-    return Result(case, 10**9, [official, ours])
+    return Result(case, [official, ours])
 
 
 def cells(table):
@@ -35,12 +33,12 @@ def test_table_names_times_ratios_and_agreement():
     assert cells(format_results([make_result()])) == [
         [
             'classes, 1 x 32x48, C=200', 'official predict', '5 s', '',
-            '400 (900)', '', '', '10%'
+            '400 (900)', '', ''
         ],
         [
             'classes, 1 x 32x48, C=200', 'fast-bf16 predict', '2 s',
             '2.5 [2, 3]', '100 (600)', '4 (1.5)',
-            '5.0e-01 (2.5e-01 rel.), top-1 100%', '25%'
+            '5.0e-01 (2.5e-01 rel.), top-1 100%'
         ],
     ]
 
@@ -48,9 +46,7 @@ def test_table_names_times_ratios_and_agreement():
 def test_table_says_why_nothing_was_measured():
     failed, healthy = cells(
         format_results([make_result(failure='out of memory')]))
-    assert failed[1:] == [
-        'official predict', 'out of memory', '', '', '', '', ''
-    ]
+    assert failed[1:] == ['official predict', 'out of memory', '', '', '', '']
     assert healthy[2:5] == ['2 s', '', '100 (600)']
 
 

@@ -47,7 +47,6 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
 
     figures = json.loads(out.read_text())
     assert figures['machine']['threads'] == 1
-    assert figures['matrix_peak_flops_per_second']['float32'] > 1e6
     names = [case['case']['name'] for case in figures['cases']]
     assert names == ['predict', 'train', 'classes', 'classes', 'data']
     for case in figures['cases']:
@@ -63,7 +62,6 @@ def test_beside_official(monkeypatch, tmp_path, capsys):
         else:
             wrong = case['case']['num_classes'] == 5
             assert comparison['agreement']['failed'] is wrong
-            assert case['flops'] > 0
 
 
 def test_loading_beside_pillow(monkeypatch, tmp_path, same_process, capsys):
