@@ -77,6 +77,7 @@ def test_loading_beside_pillow(monkeypatch, tmp_path, same_process, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 def test_fast_modes(monkeypatch, tmp_path, same_process):
     out = tmp_path / 'out.json'
     run(monkeypatch, CONFIG, '--cases', 'predict', 'decoder', '--modes',

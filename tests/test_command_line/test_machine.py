@@ -83,6 +83,7 @@ def test_busy_cores_are_told(monkeypatch, load, threads, variable, told):
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @on_linux_without_gpu
 @pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.2'),
@@ -99,6 +100,7 @@ def test_tensors_lie_in_huge_pages_unless_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @on_linux_without_gpu
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), 'mallopt'), reason='needs glibc')

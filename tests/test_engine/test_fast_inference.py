@@ -104,6 +104,7 @@ def test_unknown_type():
 
 
 @pytest.mark.slow
+@pytest.mark.heavy
 @pytest.mark.skipif(
     shutil.which('g++') is None, reason='a CPU needs g++ to compile for')
 def test_compiled_for_images_of_any_size():

@@ -85,19 +85,3 @@ def test_folder_trains_and_tests_with_options_alone(folder, tmp_path):
               options=options)
     assert 'model.head.num_classes is set to 17' in log
     assert 'accuracy/top1' in log
-
-
-def test_other_validation_classes_are_refused(folder, tmp_path):
-    root = tmp_path / 'data'
-    root.mkdir()
-    (root / 'train').symlink_to(folder / 'train')
-    write_images(root, 'val', (*NAMES[:-1], 'species 99'))
-    log = run(
-        tool('train.py', CONFIG),
-        None,
-        tmp_path / 'work',
-        '--no-persistent-workers',
-        code=1,
-        options=dict(SMALL, data_root=root))
-    assert ("Class 'species 16' of train_dataloader (17 classes) is not in "
-            "val_dataloader (17 classes), where there is 'species 99'") in log

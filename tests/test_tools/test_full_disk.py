@@ -6,7 +6,7 @@ import pytest
 from ..tiny import CONFIG, data_options
 from .conftest import assert_same_weights, losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.heavy]
 
 
 @pytest.fixture

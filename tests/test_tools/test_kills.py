@@ -111,6 +111,7 @@ def test_death_of_one_process_ends_all_in_one_sentence(images, tmp_path):
     assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_1.pth')
 
 
+@pytest.mark.heavy
 def test_launcher_that_is_stopped(images, tmp_path):
     process = start(
         dist_tool('dist_train.sh', 1),
