@@ -188,7 +188,7 @@ class ExportedClassifier(BaseModel):
         for (height, width), places in places_by_shape(seen).items():
             images = inputs[places][:, :, :height, :width]
             mask = mask_outside([shapes[i] for i in places], (height, width),
-                                images)
+                                (height, width))
             found = self.session(images, mask, names)
             for i, place in enumerate(places):
                 outputs[place] = {name: found[name][i] for name in names}

@@ -27,7 +27,9 @@ def make_padding_mask(data_samples: list[DataSample] | None,
     shapes = image_shapes(data_samples)
     if shapes is None:
         return None
-    return mask_outside(shapes, data_samples[0].batch_input_shape, feat)
+    mask = mask_outside(shapes, data_samples[0].batch_input_shape,
+                        feat.shape[-2:])
+    return None if mask is None else _beside(feat, mask)
 
 
 def image_shapes(data_samples: list[DataSample] | None) -> list[tuple] | None:
@@ -40,22 +42,23 @@ def image_shapes(data_samples: list[DataSample] | None) -> list[tuple] | None:
     return [tuple(sample.img_shape[:2]) for sample in data_samples]
 
 
-def mask_outside(shapes: list[tuple[int, int]], padded: tuple[int, int],
-                 feat: Tensor) -> Tensor | None:
-    """Bool of shape (B, H, W), True where a cell of a feature map (B, C, H, W)
-    is padding, by nearest interpolation; None where none is.
+def mask_outside(shapes: list[Shape], padded: Shape,
+                 grid: Shape) -> Tensor | None:
+    """Bool of shape (B, H, W) on the CPU, True where a cell is padding, by
+    nearest interpolation; None where none is.
 
     Args:
         shapes: Height and width of each image, in pixels or cells.
         padded: Those of the padded batch, in the same.
-        feat: The feature map.
+        grid: Height and width of the feature map.
     """
     if all(shape == tuple(padded) for shape in shapes):
         return None
     rows, columns = (
-        _valid_cells([shape[axis] for shape in shapes], padded[axis],
-                     feat.size(axis + 2)) for axis in range(2))
-    return ~(rows[:, :, None] & columns[:, None, :]).to(feat.device)
+        _valid_cells([shape[axis]
+                      for shape in shapes], padded[axis], grid[axis])
+        for axis in range(2))
+    return ~(rows[:, :, None] & columns[:, None, :])
 
 
 def _valid_cells(valid: list[int], padded: int, cells: int) -> Tensor:
@@ -114,17 +117,21 @@ def pad_maps(maps: Sequence[Tensor]) -> Tensor:
     ])
 
 
-def padding_of(shapes: list[tuple[int, int]], seen: list[tuple[int, int]],
-               grids: list[tuple[int, int]], feat: Tensor) -> Tensor | None:
+def padding_of(shapes: list[Shape], seen: list[Shape], grids: list[Shape],
+               feat: Tensor) -> Tensor | None:
     """Which cells of a feature map (B, C, H, W) are padding, (B, H, W), where
     image and grid of each are padded further; None if none are."""
     if len(set(seen)) == 1:
-        return mask_outside(shapes, seen[0], feat)
-    mask = torch.ones(
-        len(feat), *feat.shape[-2:], dtype=torch.bool, device=feat.device)
-    for of_image, shape, padded, (height,
-                                  width) in zip(mask, shapes, seen, grids):
-        own = feat[:1, :, :height, :width]
-        inside = mask_outside([shape], padded, own)
+        mask = mask_outside(shapes, seen[0], feat.shape[-2:])
+        return None if mask is None else _beside(feat, mask)
+    mask = torch.ones(len(feat), *feat.shape[-2:], dtype=torch.bool)
+    for of_image, shape, padded, grid in zip(mask, shapes, seen, grids):
+        inside = mask_outside([shape], padded, grid)
+        height, width = grid
         of_image[:height, :width] = False if inside is None else inside[0]
-    return mask
+    return _beside(feat, mask)
+
+
+def _beside(feat: Tensor, mask: Tensor) -> Tensor:
+    # One copy, for which the processor does not wait until a GPU is done.
+    return mask.to(feat.device, non_blocking=True)
