@@ -2,7 +2,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-_WORDS = re.compile(r'gt|pred|top\d+')
+from intr_mm.models.utils import CLASS_WORDS
 
 
 class UnknownClassError(ValueError):
@@ -96,7 +96,7 @@ class ClassNames:
         if isinstance(spec, str) or not isinstance(spec, Iterable):
             spec = [spec]
         return [
-            item if isinstance(item, str) and _WORDS.fullmatch(item) else
+            item if isinstance(item, str) and CLASS_WORDS.fullmatch(item) else
             self.index(getattr(item, 'tolist', lambda: item)())
             for item in spec
         ]

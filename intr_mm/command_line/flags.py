@@ -26,7 +26,9 @@ class ToolParser(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=f'Example:\n  {example}',
-            formatter_class=_ToolHelp)
+            formatter_class=_ToolHelp,
+            # a flag that is gone must not pass for one that begins alike
+            allow_abbrev=False)
         self.add_argument(
             '--debug',
             action='store_true',

@@ -4,6 +4,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 import matplotlib
 
 from intr_mm.command_line.flags import number
+from intr_mm.models.utils import CLASS_WORDS
 from .style import SCREEN, FigureStyle
 
 FIGURES = ('heads', 'gallery', 'comparison', 'traits')
@@ -16,7 +17,7 @@ def add_figure_flags(parser: ArgumentParser) -> None:
     """Add what figures show and how they look.
 
     Args:
-        parser: Of a tool that has ``--class``.
+        parser: Of a tool that has ``--classes``.
     """
     parser.add_argument(
         '--heads',
@@ -36,9 +37,9 @@ def add_figure_flags(parser: ArgumentParser) -> None:
         default='heads',
         help='heads: classes and heads of each image (default); gallery: one '
         'class and head over the images; comparison: two classes on each '
-        'image and their difference, --class (default: the predicted one) and '
-        '--against (default: the best other one); traits: parts of the images '
-        "around the peaks of a class's heads")
+        'image and their difference, that of --classes (default: the '
+        'predicted one) and that of --against (default: the best other one); '
+        "traits: parts of the images around the peaks of a class's heads")
     group.add_argument(
         '--format',
         choices=['png', 'pdf', 'svg'],
@@ -102,12 +103,16 @@ def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
         args.heads = dict(heads='all', traits=None).get(figure, ['mean'])
     elif figure == 'traits' and 'mean' in heads:
         parser.error('--figure traits shows heads, and no mean of them')
+    several = len(args.classes) > 1 or CLASS_WORDS.fullmatch(args.classes[0])
+    if figure == 'comparison' and several and args.classes != ['pred']:
+        parser.error('--figure comparison compares one class with that of '
+                     '--against: name it, and no other, by --classes')
     if figure in TOGETHER:
+        if several:
+            parser.error(f'--figure {figure} shows one class: name it, and no '
+                         'other, by --classes')
         if args.num is None:
             args.num = MOST_TOGETHER
-        if args.cls is None:
-            parser.error(
-                f'--figure {figure} shows one class: name it by --class')
     args.style = FigureStyle(
         width_mm=args.width_mm,
         dpi=args.dpi or (SCREEN.dpi if args.width_mm is None else 300),

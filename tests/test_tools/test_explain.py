@@ -1,6 +1,7 @@
 """The tool as a user runs it, on drawn weights."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -47,10 +48,10 @@ def test_test_images_of_a_class(checkpoint, tmp_path):
     """All that the tool draws, in a process of its own."""
     out = tmp_path / 'out'
     done = subprocess.run([
-        sys.executable, ROOT / 'tools' / TOOL, *arguments(
-            checkpoint, tmp_path, '--class', 'frost_bunting', '--classes',
-            'top3', '7', '--layer', 0, -1, '--heads', 'best4', '--memory',
-            '--num', 1, '--out', out, '--report', tmp_path / 'r.html')
+        sys.executable, ROOT / 'tools' / TOOL,
+        *arguments(checkpoint, tmp_path, '--classes', 'frost_bunting', 'top3',
+                   '--layer', 0, -1, '--heads', 'best4', '--memory', '--num',
+                   1, '--out', out, '--report', tmp_path / 'r.html')
     ],
                           cwd=tmp_path,
                           env=dict(
@@ -74,6 +75,25 @@ def test_test_images_of_a_class(checkpoint, tmp_path):
         out /
         f'{first}_layer1.png') > 2 * height(out / f'{first}_layer1_memory.png')
     assert 'Frost Bunting' in (tmp_path / 'r.html').read_text()
+
+
+def test_test_images_of_named_classes(explain, tmp_path, capsys):
+    """Those of which one is true, or with `gt` all."""
+    labels = RingSpecies(num_samples=24, seed=2).get_gt_labels()
+    for flags, wanted in ((('3', 'harbour siskin', 'top2'), {3, 7}),
+                          (('gt', '3'), set(range(12)))):
+        explain('--classes', *flags, '--heads', 'mean', '--num', 3, '--out',
+                tmp_path / 'out')
+        found = [i for i, label in enumerate(labels) if label in wanted]
+        assert {path.stem
+                for path in (tmp_path / 'out').iterdir()
+                } == set(map(str, found[:3]))
+        shutil.rmtree(tmp_path / 'out')
+        said = f"{len(found)} of 24 images show 'Dusk Warbler' or 'Harbour "
+        assert (said in capsys.readouterr().out) == ('gt' not in flags)
+    with pytest.raises(SystemExit, match="No image .* shows 'Dusk Warbler'"):
+        explain('--classes', 3, '--cfg-options',
+                'test_dataloader.dataset.indices=1')
 
 
 def test_images_of_wrapped_data_sets(checkpoint, tmp_path, monkeypatch,
@@ -110,7 +130,7 @@ def test_images_of_wrapped_data_sets(checkpoint, tmp_path, monkeypatch,
 def test_images_of_a_folder(explain, tmp_path, capsys):
     folder = tmp_path / 'birds'
     write_birds(folder, (96, 96), (120, 160), (200, 96))
-    explain('--img', folder, '--num', 2, '--class', 3, '--heads', 'mean',
+    explain('--img', folder, '--num', 2, '--classes', 3, '--heads', 'mean',
             '--batch-size', 2)
     out = tmp_path / 'work_dirs/intr_demo/explain'
     assert [p.name
@@ -193,9 +213,9 @@ def test_against(tmp_path, run_tool, monkeypatch, against):
 
 
 @pytest.mark.parametrize('flags, names', [
-    (('--figure', 'gallery', '--class', 'crow', '--heads', 2, 'mean',
+    (('--figure', 'gallery', '--classes', 'crow', '--heads', 2, 'mean',
       '--width-mm', 85), ['gallery_crow_2', 'gallery_crow_mean']),
-    (('--figure', 'traits', '--class', 'crow', '--num', 2), ['traits_crow']),
+    (('--figure', 'traits', '--classes', 'crow', '--num', 2), ['traits_crow']),
     (('--figure', 'comparison', '--against', 'wren', '--memory'),
      [f'bird_{i}{of}' for i in range(3) for of in ('_mean', '_memory')]),
     (('--heads', 1, '--no-titles', '--columns', 1),
@@ -219,7 +239,11 @@ def test_figures_for_papers(tmp_path, run_tool, flags, names):
 
 @pytest.mark.parametrize('flags, message', [
     (('--figure', 'gallery'), '--figure gallery shows one class: name it'),
-    (('--figure', 'traits', '--class', 3, '--heads', 'best4'),
+    (('--figure', 'gallery', '--classes', 'top2'), 'gallery shows one class'),
+    (('--figure', 'traits', '--classes', 3, 4), 'name it, and no other'),
+    (('--figure', 'comparison', '--classes', 3, 4), 'with that of --against'),
+    (('--class', 3), 'unrecognized arguments: --class 3'),
+    (('--figure', 'traits', '--classes', 3, '--heads', 'best4'),
      'name the heads by their numbers'),
     (('--heads', 'all', 2), '--heads all stands alone'),
     (('--heads', 0), "'0' is neither all, mean, best4 nor the number"),
@@ -234,7 +258,7 @@ def test_flags_that_make_no_figure(explain, capsys, flags, message):
 
 
 @pytest.mark.parametrize('flags, message', [
-    (('--class', 'Frost Buntin'), 'the closest names are Frost Bunting'),
+    (('--classes', 'Frost Buntin'), 'the closest names are Frost Bunting'),
     (('--img', 'gone.jpg'), "'gone.jpg' is neither an image nor a folder"),
     (('--layer', -1, 2), '--layer 2 is not there: the decoder has the layers '
      '0 to 1'),

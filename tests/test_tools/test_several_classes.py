@@ -87,7 +87,7 @@ def test_explain(run, tmp_path):
 def test_explain_one_class_of_several(run, tmp_path):
     label = RingSpecies(
         num_samples=3, seed=2, img_size=64, num_birds=2).get_cat_ids(1)[1]
-    run('visualization/explain.py', '--class', NAMES[label], '--figure',
+    run('visualization/explain.py', '--classes', NAMES[label], '--figure',
         'comparison', '--heads', 'mean', '--out', 'out')
     assert '1_mean' in [path.stem for path in (tmp_path / 'out').iterdir()]
 

@@ -47,18 +47,14 @@ def parse_args() -> argparse.Namespace:
         help='image, or folder whose images are drawn; without it, those of '
         "the config's test_dataloader, whose true class is always drawn")
     parser.add_argument(
-        '--class',
-        dest='cls',
-        metavar='NAME|INDEX',
-        help='with --img, a class that is always drawn; without, draw the '
-        'images of this true class only')
-    parser.add_argument(
         '--classes',
         nargs='+',
         default=['pred'],
-        help="which other classes are drawn: 'pred', all where several can "
-        "be predicted, 'topN' (such as top5, the five best), names and "
-        'indices; each class once (default: pred)')
+        metavar='CLASS',
+        help='which classes are drawn, each once: names, indices, pred, all '
+        'where several can be predicted, and topN (such as top5, the five '
+        'best); without --img, naming classes leaves only images of which '
+        'one is true, unless gt stands beside them (default: pred)')
     parser.add_argument(
         '--layer',
         type=int,
@@ -142,7 +138,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def choose_images(args: argparse.Namespace, cfg: Config,
                   names: ClassNames) -> tuple[Sequence, Callable, list[str]]:
-    """What is drawn.
+    """Which images are drawn.
 
     Returns:
         Handles of the images, what fetches the image of a handle, and a name
@@ -158,16 +154,19 @@ def choose_images(args: argparse.Namespace, cfg: Config,
             cfg.get('default_scope', 'mmpretrain')):
         dataset = DATASETS.build(dataset)
     places = range(len(dataset))
-    if args.cls is not None:
-        wanted = names.index(args.cls)
+    classes = names.resolve(args.classes)
+    wanted = {item for item in classes if isinstance(item, int)}
+    if wanted and 'gt' not in classes:
         places = [
-            i for i in places if wanted in np.atleast_1d(
-                dataset.get_data_info(i).get('gt_label'))
+            i for i in places if wanted.intersection(
+                np.atleast_1d(dataset.get_data_info(i).get('gt_label')))
         ]
+        words = "' or '".join(names[label] for label in sorted(wanted))
         if not places:
             raise UnknownClassError(
-                f"No image of the test data set shows '"
-                f"{names[wanted]}': choose another --class.")
+                f"No image of the test data set shows '{words}': choose other "
+                '--classes.')
+        print(f"{len(places)} of {len(dataset)} images show '{words}'.")
     places = places[:args.num]
     paths = [dataset.get_data_info(i).get('img_path', str(i)) for i in places]
     return places, dataset.get_data_info, unique_stems(paths)
@@ -187,11 +186,15 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
         unreadable: Receives the places of images that cannot be read, and why.
             None raises.
     """
-    first = ['gt'] if args.img is None else [args.cls]
-    last = 'top2' if args.against == 'rival' else args.against
-    if args.figure == 'comparison':
-        first += [args.cls, 'pred', 'top2']
-    classes = [c for c in (*first, *args.classes, last) if c is not None]
+    classes = [*args.classes]
+    if args.img is None:
+        classes.insert(0, 'gt')
+    if args.figure != 'heads':  # what else a report shows
+        classes.append('pred')
+    if args.figure == 'comparison' or args.against == 'rival':
+        classes.append('top2')
+    if args.against not in (None, 'rival'):
+        classes.append(args.against)
     for start in range(0, len(images), args.batch_size):
         part = slice(start, start + args.batch_size)
         batch = []
@@ -278,7 +281,8 @@ def choose_pair(args: argparse.Namespace, explanation: Explanation,
     """The class that is compared, and the one that it is compared with: the
     best other one, if --against names none or the same."""
     best = explanation.scores.argsort()[::-1].tolist()
-    one = best[0] if args.cls is None else names.index(args.cls)
+    one, = args.classes
+    one = best[0] if one == 'pred' else names.index(one)
     other = best[best[0] == one]
     if args.against not in (None, 'rival'):
         asked = names.index(args.against)
@@ -290,7 +294,8 @@ def draw_together(args: argparse.Namespace, explanations: list[Explanation],
                   inferencer: INTRInferencer, images: Iterable,
                   out: Path) -> None:
     """Write figures of all images."""
-    names, label = inferencer.classes, inferencer.class_names.index(args.cls)
+    names = inferencer.classes
+    label = inferencer.class_names.index(*args.classes)
     heads = args.heads
     if heads is None:
         batches = inferencer.preprocess(list(images), args.batch_size, {})
