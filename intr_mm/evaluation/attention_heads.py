@@ -200,7 +200,7 @@ class HeadSelection(ModelMetric):
         metrics['area'] = float((curve[1:] + curve[:-1]).mean() / 2)
         for i in range(steps.shape[1]):
             for name, step in (('first', 0), ('last', -1)):
-                metrics[f'head{i + 1}_{name}'] = 100 * float(
+                metrics[f'head{i}_{name}'] = 100 * float(
                     (steps[:, step] == i).mean())
         return metrics
 

@@ -116,8 +116,8 @@ class HeadDiversity(BaseMetric):
             effective_cells=float(cells.mean()),
             diversity=100 * float(np.mean([r['diversity'] for r in results])))
         for i in range(nats.shape[1]):
-            metrics[f'head{i + 1}_entropy'] = float(percent[:, i].mean())
-            metrics[f'head{i + 1}_effective_cells'] = float(cells[:, i].mean())
+            metrics[f'head{i}_entropy'] = float(percent[:, i].mean())
+            metrics[f'head{i}_effective_cells'] = float(cells[:, i].mean())
         return metrics
 
 

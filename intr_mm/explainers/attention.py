@@ -33,7 +33,7 @@ class AttentionExplainer(BaseExplainer):
 
     def names(self, model: nn.Module) -> list[str]:
         """See :class:`BaseExplainer`."""
-        each = [f'head{i + 1}' for i in range(model.head.num_heads)]
+        each = [f'head{i}' for i in range(model.head.num_heads)]
         return dict(mean=['mean'], each=each, all=['mean', *each])[self.heads]
 
     def __call__(self, model: nn.Module, inputs: Sequence[Tensor],

@@ -28,7 +28,7 @@ def add_figure_flags(parser: ArgumentParser) -> None:
         'whose attention has the lowest entropy on this image for this class, '
         'the most peaked first, and the mean of all (of evidence, the four '
         'with most, and the sum); or numbers as they stand in the pictures, '
-        'such as 1 3 mean (default: all; mean for a gallery or a comparison; '
+        'such as 0 2 mean (default: all; mean for a gallery or a comparison; '
         'the four that the class needs most for traits)')
     group = parser.add_argument_group('figures')
     group.add_argument(
@@ -126,7 +126,7 @@ def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
 def _head(text: str) -> int | str:
     if text in _WORDS:
         return text
-    if not text.isdecimal() or text == '0':
+    if not text.isdecimal():
         raise ArgumentTypeError(f"'{text}' is neither all, mean, best4 nor "
-                                'the number of a head, from 1 on')
+                                'the number of a head, from 0 on')
     return int(text)

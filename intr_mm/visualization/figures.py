@@ -52,7 +52,7 @@ def attention_figure(image: np.ndarray,
         Matplotlib's figure.
     """
     if headings is None:
-        numbers = [f'head {i + 1}' for i in range(attention.shape[1])]
+        numbers = [f'head {i}' for i in range(attention.shape[1])]
         headings = [[*numbers, 'mean']] * len(attention)
         attention = np.concatenate(
             (attention, attention.mean(1, keepdims=True)), 1)
@@ -208,7 +208,7 @@ def memory_figure(explanation: Explanation,
     """
     norms = explanation.memory[place]
     share = norms / norms.sum((-2, -1), keepdims=True)
-    values = [f'value {i + 1}' for i in range(len(norms) - 1)]
+    values = [f'value {i}' for i in range(len(norms) - 1)]
     return attention_figure(
         explanation.image,
         share[None],
@@ -236,7 +236,7 @@ def choose_heads(
         heads: ``'all'`` heads and their mean; only the ``'mean'``; or
             ``'best4'``, for each class the four heads with the lowest entropy
             on this image, the most peaked first, and the mean of all; or a
-            list of heads by their numbers from 1 on, and ``'mean'``.
+            list of heads, from 0 on, and ``'mean'``.
 
     Returns:
         Maps (K, P, h, w), and the heading of each.
@@ -268,13 +268,13 @@ def _choose(maps: np.ndarray, heads: str | Sequence[int | str],
     else:
         numbers = [head for head in heads if head != 'mean']
         for head in numbers:
-            if head not in range(1, num + 1):
+            if head not in range(num):
                 raise ValueError(f'Head {head!r} is not there: the layer has '
-                                 f'the heads 1 to {num}.')
+                                 f'the heads 0 to {num - 1}.')
         with_joint = len(numbers) < len(heads)
-        order = np.tile(np.array(numbers, int) - 1, (rows, 1))
+        order = np.tile(np.array(numbers, int), (rows, 1))
     chosen = np.take_along_axis(maps, order[..., None, None], axis=1)
-    headings = [[f'head {i + 1}' for i in row] for row in order]
+    headings = [[f'head {i}' for i in row] for row in order]
     if with_joint:
         chosen = np.concatenate((chosen, joint), 1)
         headings = [[*row, name] for row in headings]
@@ -306,7 +306,9 @@ def _title(explanation: Explanation, class_names: Sequence[str] | None,
                              true if isinstance(true, list) else [true]))
     # a head that gives evidence has one layer
     if place is not None and explanation.evidence is None:
-        lines[-1] += f'   decoder layer {explanation.layers[place] + 1}'
+        # spaces at which no line is broken
+        lines[-1] += (f'   decoder\N{NO-BREAK SPACE}layer\N{NO-BREAK SPACE}'
+                      f'{explanation.layers[place]}')
     return '\n'.join(lines)
 
 

@@ -27,7 +27,7 @@ def gallery_figure(explanations: Sequence[Explanation],
             it is given.
         label: The class.
         class_names: Names of all classes. None shows indices.
-        head: Number of the head from 1 on, or ``'mean'``, of evidence the sum.
+        head: The head, from 0 on, or ``'mean'``, of evidence the sum.
         place: Which of the explanations' layers to draw.
         style: How the figure looks. Without ``columns``, all photos are in
             one row on a screen.
@@ -65,7 +65,7 @@ def comparison_figure(explanation: Explanation,
         one: The class from which is subtracted.
         other: The other class.
         class_names: Names of all classes. None shows indices.
-        head: Number of the head from 1 on, or ``'mean'``, of evidence the sum.
+        head: The head, from 0 on, or ``'mean'``, of evidence the sum.
         place: Which of the explanation's layers to draw.
         style: How the figure looks.
 
@@ -110,7 +110,7 @@ def traits_figure(explanations: Sequence[Explanation],
         explanations: Of the class, in one of their layers; by their evidence
             where it is given.
         label: The class.
-        heads: Numbers of the heads from 1 on, such as those that
+        heads: The heads, from 0 on, such as those that
             :func:`intr_mm.evaluation.rank_heads` puts first.
         class_names: Names of all classes. None shows indices.
         place: Which of the explanations' layers to draw.

@@ -109,7 +109,7 @@ def test_heads():
     chosen, headings = choose_heads(maps, 'best4')
     np.testing.assert_array_equal(chosen[0, :4], maps[0, :4])
     np.testing.assert_allclose(chosen[:, 4], maps.mean(1), rtol=1e-6)
-    assert headings[1] == ['head 6', 'head 5', 'head 4', 'head 3', 'mean']
+    assert headings[1] == ['head 5', 'head 4', 'head 3', 'head 2', 'mean']
     assert choose_heads(maps, 'all')[0].shape == (2, 7, 2, 3)
     assert choose_heads(maps, 'mean')[1] == [['mean'], ['mean']]
     with pytest.raises(ValueError, match="'some'"):

@@ -28,7 +28,7 @@ def evaluate(samples, size=None, **kwargs):
 def test_entropy_and_effective_cells_by_hand():
     sharp, half, even = [0, 1, 0, 0], [.5, .5, 0, 0], [.25] * 4
     figures = evaluate([make_sample(sharp, half, even)])
-    for head, percent, cells in ((1, 0, 1), (2, 50, 2), (3, 100, 4)):
+    for head, percent, cells in ((0, 0, 1), (1, 50, 2), (2, 100, 4)):
         assert figures[f'head{head}_entropy'] == pytest.approx(percent)
         assert figures[f'head{head}_effective_cells'] == pytest.approx(cells)
     assert figures['entropy'] == pytest.approx(50)
@@ -65,8 +65,8 @@ def test_grids_may_differ_and_repeated_samples_count_once():
         make_sample([.5, .5, 0, 0], [.25] * 4)
     ]
     figures = evaluate(samples + samples[:1], size=2)
-    assert figures['head1_entropy'] == pytest.approx(25)
-    assert figures['head2_entropy'] == pytest.approx(100)
+    assert figures['head0_entropy'] == pytest.approx(25)
+    assert figures['head1_entropy'] == pytest.approx(100)
 
 
 def test_an_only_head_has_no_diversity():

@@ -121,10 +121,10 @@ def test_figures_by_hand():
         log_odds_0=(math.log(4) + math.log(2 / 3)) / 2,
         log_odds_1=0,
         log_odds_2=(math.log(1 / 4) + math.log(2 / 3)) / 2,
+        head0_first=50,
+        head0_last=50,
         head1_first=50,
-        head1_last=50,
-        head2_first=50,
-        head2_last=50)
+        head1_last=50)
     expected = {f'head_selection/{k}': v for k, v in expected.items()}
     assert metrics == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
@@ -144,7 +144,7 @@ def test_metric_takes_the_true_class_and_counts_repeated_samples_once():
     for n, head in itertools.product(range(5), range(4)):
         assert metrics[f'head_selection/log_odds_{n}'] == pytest.approx(
             float(curve[:, n].mean()), rel=1e-5)
-        assert metrics[f'head_selection/head{head + 1}_first'] == \
+        assert metrics[f'head_selection/head{head}_first'] == \
             pytest.approx(100 * float((steps[:, 0] == head).float().mean()))
 
 

@@ -15,7 +15,7 @@ COLUMNS = [
     'attention', 'evidence', 'margin', 'chance', 'grad_cam', 'hires_cam',
     'finer_cam'
 ]
-HEADS = ['head1', 'head2', 'head3', 'head4']
+HEADS = ['head0', 'head1', 'head2', 'head3']
 
 
 def blue(path):

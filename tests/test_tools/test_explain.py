@@ -213,8 +213,8 @@ def test_against(tmp_path, run_tool, monkeypatch, against):
 
 
 @pytest.mark.parametrize('flags, names', [
-    (('--figure', 'gallery', '--classes', 'crow', '--heads', 2, 'mean',
-      '--width-mm', 85), ['gallery_crow_2', 'gallery_crow_mean']),
+    (('--figure', 'gallery', '--classes', 'crow', '--heads', 1, 'mean',
+      '--width-mm', 85), ['gallery_crow_1', 'gallery_crow_mean']),
     (('--figure', 'traits', '--classes', 'crow', '--num', 2), ['traits_crow']),
     (('--figure', 'comparison', '--against', 'wren', '--memory'),
      [f'bird_{i}{of}' for i in range(3) for of in ('_mean', '_memory')]),
@@ -246,7 +246,7 @@ def test_figures_for_papers(tmp_path, run_tool, flags, names):
     (('--figure', 'traits', '--classes', 3, '--heads', 'best4'),
      'name the heads by their numbers'),
     (('--heads', 'all', 2), '--heads all stands alone'),
-    (('--heads', 0), "'0' is neither all, mean, best4 nor the number"),
+    (('--heads', -1), "'-1' is neither all, mean, best4 nor the number"),
     (('--cmap', 'rainbows'), "--cmap 'rainbows' is no colour map"),
     (('--width-mm', 0), '--width-mm: has to be 1 to 5000'),
     (('--quantile', 2), '--quantile: has to be 0.5 to 1'),
@@ -260,8 +260,8 @@ def test_flags_that_make_no_figure(explain, capsys, flags, message):
 @pytest.mark.parametrize('flags, message', [
     (('--classes', 'Frost Buntin'), 'the closest names are Frost Bunting'),
     (('--img', 'gone.jpg'), "'gone.jpg' is neither an image nor a folder"),
-    (('--layer', -1, 2), '--layer 2 is not there: the decoder has the layers '
-     '0 to 1'),
+    (('--layer', -1, 2), 'layer=2 is out of range for a decoder of 2 layers'),
+    (('--heads', 4), 'Head 4 is not there: the layer has the heads 0 to 3'),
     (('--against', 'rival'), "the model's INTRHead does not give"),
 ])
 def test_mistakes_end_in_one_sentence(explain, flags, message):

@@ -33,7 +33,7 @@ def test_order_and_curve_are_printed_and_drawn(run, images, tmp_path, capsys):
         scores, odds, words = zip(*rows)
         assert words[0] == 'as it is'
         assert sorted(
-            words[1:]) == ['head 1 looks evenly', 'head 2 looks evenly']
+            words[1:]) == ['head 0 looks evenly', 'head 1 looks evenly']
         for score, value in zip(scores, odds):
             assert float(score) == pytest.approx(
                 100 * float(torch.tensor(float(value)).sigmoid()), abs=.2)

@@ -31,7 +31,7 @@ def test_heads_their_sum_and_the_margin():
     figure, titles, texts, maps, _ = draw(EXPLANATION)
     evidence = EXPLANATION.evidence
     assert titles == [
-        'image', 'head 1', 'head 2', 'head 3', 'evidence', 'why A and not B'
+        'image', 'head 0', 'head 1', 'head 2', 'evidence', 'why A and not B'
     ]
     assert len(maps) == 3 * 5
     assert texts[:2] == ['red ruff (0.08)', 'blue bill (0.60)']
@@ -62,7 +62,7 @@ def test_heads_with_most_evidence_come_first():
     few.evidence[:, 1] *= -9
     few.evidence[:, 0] /= 9
     titles = draw(few, heads='best4')[1]
-    assert titles[1:4] == ['head 2', 'head 3', 'head 1']
+    assert titles[1:4] == ['head 1', 'head 2', 'head 0']
 
 
 @pytest.mark.parametrize('against, pairs', [

@@ -80,7 +80,7 @@ def test_rows_are_broken_to_columns():
     figure = explanation_figure(
         EXPLANATIONS[3], NAMES, style=FigureStyle(columns=2))
     titles = [ax.get_title() for ax in panels(figure)]
-    assert titles == ['image', 'head 1', 'head 2', 'head 3', 'mean'] * 3
+    assert titles == ['image', 'head 0', 'head 1', 'head 2', 'mean'] * 3
     corners = {round(ax.get_position().x0, 3) for ax in panels(figure)}
     assert len(corners) == 2
     # a photo and its map stay together
@@ -96,15 +96,32 @@ def test_columns_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize('heads, headings', [
-    ([3, 1], ['head 3', 'head 1']),
-    (['mean', 2], ['head 2', 'mean']),
+    ([2, 0], ['head 2', 'head 0']),
+    (['mean', 1], ['head 1', 'mean']),
 ])
 def test_heads_by_number(heads, headings):
     figure = explanation_figure(EXPLANATIONS[3], NAMES, heads=heads)
     assert [ax.get_title()
             for ax in panels(figure)[:3]] == ['image', *headings]
-    with pytest.raises(ValueError, match='Head 4 is not there: .* 1 to 3'):
-        explanation_figure(EXPLANATIONS[3], NAMES, heads=[4])
+    with pytest.raises(ValueError, match='Head 3 is not there: .* 0 to 2'):
+        explanation_figure(EXPLANATIONS[3], NAMES, heads=[3])
+
+
+@pytest.mark.parametrize('place', [0, 1])
+def test_numbers_are_those_of_arrays(place):
+    explanation = EXPLANATIONS[3]
+    figure = explanation_figure(explanation, NAMES, place)
+    assert figure.texts[0].get_text().splitlines()[1].endswith(
+        f'decoder\N{NO-BREAK SPACE}layer\N{NO-BREAK SPACE}{place}')
+    for head, ax in enumerate(panels(figure)[1:4]):
+        assert ax.get_title() == f'head {head}'
+        heat = ax.images[1].get_array()
+        cells = explanation.maps[place, 0, head]
+        np.testing.assert_allclose(
+            heat,
+            explanation.geometry.resample(cells * cells.size,
+                                          explanation.img_shape, heat.shape),
+            rtol=1e-4)
 
 
 def test_style():
@@ -175,9 +192,9 @@ def test_traits_are_cut_around_the_peak():
     image[14, 50] = 255
     photo = replace(
         EXPLANATIONS[3], image=image, maps=PEAKED, classes=[0, 1, 2])
-    figure = traits_figure([photo], 1, [3, 2], NAMES, crop=.2)
+    figure = traits_figure([photo], 1, [2, 1], NAMES, crop=.2)
     whole, *crops = panels(figure)
-    assert [text.get_text() for text in whole.texts[1:]] == ['3', '2']
+    assert [text.get_text() for text in whole.texts[1:]] == ['2', '1']
     for crop in crops:
         light = crop.images[0].get_array()[..., 0].astype(float)
         y, x = np.unravel_index(light.argmax(), light.shape)

@@ -257,8 +257,12 @@ def test_class_head_layer_and_opacity_change_the_picture(visit):
         faint[..., 3], picture[..., 3] * .5, rtol=0, atol=1)
     choose(driver, 'opacity', '0')
     assert pixels(driver).max() == 0
-    for part in ('class=2', 'head=2', 'layer=0', 'opacity=0'):
+    # heads and layers have the numbers of arrays, in links as on the page
+    for part in ('class=2', 'head=1', 'layer=0', 'opacity=0'):
         assert part in driver.current_url
+    assert text(driver,
+                '.heads button') == ['mean', 'head 0', 'head 1', 'head 2']
+    assert text(driver, '#layer option') == ['layer 0', 'layer 1']
     choose(driver, 'opacity', '1')
     again = pixels(visit(f"#{driver.current_url.partition('#')[2]}"))
     np.testing.assert_array_equal(again, picture)

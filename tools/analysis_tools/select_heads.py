@@ -55,7 +55,7 @@ def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
 
     Args:
         maps: RGB picture of where the heads look.
-        curves: For each order the heads, from 1, and the log-odds.
+        curves: For each order the heads, and the log-odds.
         title: Title of the curves.
 
     Returns:
@@ -113,7 +113,7 @@ def main() -> None:
     for order, words in ORDERS.items():
         steps, log_odds = select_heads(model, data['inputs'],
                                        torch.tensor([label]), order)
-        heads = [int(step) + 1 for step in steps[0]]
+        heads = steps[0].tolist()
         log_odds = log_odds[0].cpu()
         curves[order] = heads, log_odds
         print(f'\nClass {name}, {words}\n   score  log-odds  '

@@ -301,7 +301,7 @@ def draw_together(args: argparse.Namespace, explanations: list[Explanation],
         batches = inferencer.preprocess(list(images), args.batch_size, {})
         order = rank_heads(inferencer.model,
                            (data['inputs'] for data in batches), label)
-        heads = [head + 1 for head in order[:4]]
+        heads = order[:4]
     for place, layer in enumerate(explanations[0].layers):
         suffix = f'_layer{layer}' if len(args.layer) > 1 else ''
         if args.figure == 'traits':
@@ -328,18 +328,15 @@ def main() -> None:
     cfg = prepare_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
-    depth = inferencer.model.head.num_layers
-    for layer in args.layer:
-        if not -depth <= layer < depth:
-            raise SystemExit(f'--layer {layer} is not there: the decoder has '
-                             f'the layers 0 to {depth - 1}.')
+    head = inferencer.model.head
+    layers = [head.layer_index(layer) for layer in args.layer]
     if (args.against is not None and args.figure != 'comparison'
-            and not inferencer.model.head.gives_evidence):
+            and not head.gives_evidence):
         raise SystemExit("--against compares evidence, which the model's "
-                         f'{type(inferencer.model.head).__name__} does not '
-                         'give: leave it out, or train an EvidenceHead.')
+                         f'{type(head).__name__} does not give: leave it out, '
+                         'or train an EvidenceHead.')
     if (args.figure == 'traits' and args.heads is None
-            and any(layer not in (-1, depth - 1) for layer in args.layer)):
+            and set(layers) != {head.num_layers - 1}):
         raise SystemExit('--figure traits finds the heads that matter in the '
                          'last layer only: name those of others by --heads.')
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)

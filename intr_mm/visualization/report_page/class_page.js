@@ -64,7 +64,7 @@ const ClassPage = (() => {
       const link = new URLSearchParams(
         {image: item.index, class: cls, layer: state.layer});
       if (state.head !== null) {
-        link.set('head', state.head + 1);
+        link.set('head', state.head);
       }
       const element = h('a', {className: 'card', href: `#${link}`},
         h('span', {className: 'name'}, item.name),

@@ -1,8 +1,7 @@
 'use strict';
 
 /* Routes of the report: gallery, #image=12&class=3&head=2&layer=2 and
- * #class=3&head=2. Links count heads and images as people do where they are
- * shown, from 1; classes, images and layers are indices. */
+ * #class=3&head=2. All are indices, as everywhere in intr_mm. */
 (() => {
   const {h, className} = Viewer;
   const {title} = JSON.parse(document.getElementById('settings').textContent);
@@ -60,14 +59,12 @@
       route[key] === undefined ? null : Number(route[key]);
     return {route, state: {
       cls: number('class'), versus: number('versus'),
-      head: route.head === undefined ? null : number('head') - 1,
-      layer: number('layer'), opacity: number('opacity') ?? 1,
-      group: route.of}};
+      head: number('head'), layer: number('layer'),
+      opacity: number('opacity') ?? 1, group: route.of}};
   }
 
   const toHash = (state) => ({
-    class: state.cls, head: state.head === null ? '' : state.head + 1,
-    layer: state.layer});
+    class: state.cls, head: state.head, layer: state.layer});
 
   const imageLink = (index, state) => link({
     image: index, ...toHash(state), versus: state.versus,
@@ -88,7 +85,7 @@
                           onclick: () => go(step)}, label);
     };
     const heading = h('h2', {tabIndex: -1},
-                      item.name || `image ${index + 1}`);
+                      item.name || `image ${index}`);
     const viewer = h('div', {});
     const classLink = h('a', {});
     views.detail.replaceChildren(

@@ -31,8 +31,8 @@ const Viewer = (() => {
   }
 
   const percent = (score) => `${(100 * score).toFixed(1)} %`;
-  const layerName = (index) => `layer ${index + 1}`;
-  const headName = (head, item) => head !== null ? `head ${head + 1}` :
+  const layerName = (index) => `layer ${index}`;
+  const headName = (head, item) => head !== null ? `head ${head}` :
     Heat.isEvidence(item) ? 'evidence' : 'mean';
   const signed = (value) => `${value < 0 ? '−' : '+'}` +
     Math.abs(value).toFixed(2);
