@@ -17,7 +17,6 @@ from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
 from mmpretrain.structures import DataSample
-from mmpretrain.utils import track
 from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
@@ -26,6 +25,7 @@ from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.deploy import ExportedClassifier, is_exported
 from intr_mm.evaluation import apply_temperature
 from intr_mm.models import BaseExplainingHead, explain_batch
+from intr_mm.progress import track
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
 from .class_names import ClassNames
@@ -218,8 +218,8 @@ class INTRInferencer(ImageClassificationInferencer):
         batches = self.preprocess(images, batch_size, unreadable)
         if current_thread() is main_thread():
             # mmpretrain's bars are no business of several threads
-            batches = track(
-                batches, 'Inference', total=-(-len(images) // batch_size))
+            batches = track(batches, 'Inference',
+                            -(-len(images) // batch_size), 'batches')
         preds = []
         for data in batches:
             preds.extend(self.forward(data, **forward_kwargs))

@@ -11,13 +11,13 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CUB, CustomDataset
 from mmpretrain.registry import DATASETS
-from mmpretrain.utils import track_on_main_process
 
 from intr_mm.datasets import try_images
 from intr_mm.datasets.cub_lists import check_lists
 from intr_mm.datasets.image_file import EXTENSIONS
 from intr_mm.datasets.image_folders import (FolderListing, ImageFolders,
                                             list_folder, listing_table)
+from intr_mm.progress import track
 
 
 def check_data_folders(cfg: Config, *fields: str) -> None:
@@ -97,8 +97,7 @@ def leave_out_unreadable(cfg: Config, field: str) -> list[str]:
         for leaf in leaf_datasets(dataset):
             built = DATASETS.build(leaf)
             size = len(built)
-            reasons = list(
-                track_on_main_process(try_images(built), 'Reading', size))
+            reasons = list(track(try_images(built), 'Reading', size))
             if not reasons and 'img_path' in built.get_data_info(0):
                 raise ValueError(
                     f'Which images of {field} can be read is known of those '

@@ -4,6 +4,7 @@ import re
 import sys
 from functools import partial
 
+from mmengine.hooks import LoggerHook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
@@ -22,7 +23,8 @@ _FILE_ONLY = re.compile(
 
 class ToolRunner(Runner):
     """Runner of the tools, whose log file alone takes environment, config,
-    hooks and options of single parameters."""
+    hooks and options of single parameters, and whose tests log after each
+    tenth of the batches if not more often."""
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
         """See :meth:`mmengine.runner.Runner.build_logger`."""
@@ -35,6 +37,14 @@ class ToolRunner(Runner):
             else:
                 handler.addFilter(_for_the_screen)
         return logger
+
+    def test(self) -> dict:
+        """See :meth:`mmengine.runner.Runner.test`."""
+        tenth = -(-len(self.test_loop.dataloader) // 10)
+        for hook in self.hooks:
+            if isinstance(hook, LoggerHook):
+                hook.interval = min(hook.interval, tenth)
+        return super().test()
 
 
 def _for_the_screen(record: logging.LogRecord) -> bool:

@@ -10,6 +10,7 @@ from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from intr_mm.checkpoints.writing import AtomicLocalBackend
+from intr_mm.progress import track
 from intr_mm.structures import CellGeometry, infer_cell_geometry
 from intr_mm.version import __version__
 from .exportable_classifier import ExportableClassifier
@@ -278,7 +279,8 @@ def compare(session: Session, graph: ExportableClassifier) -> float:
     sizes, with and without padding; relative where values are above 1."""
     draw = torch.Generator().manual_seed(0)
     worst = 0.
-    for place, (batch, height, width) in enumerate(_COMPARED):
+    compared = track(_COMPARED, 'Comparing', len(_COMPARED), 'sizes')
+    for place, (batch, height, width) in enumerate(compared):
         images = torch.randn(batch, 3, height, width, generator=draw)
         mask = None
         if place % 2:

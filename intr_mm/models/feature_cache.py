@@ -88,8 +88,9 @@ class FeatureCache:
         AtomicLocalBackend().put(file.getvalue(), path)
         if not self._said_so:
             print_log(
-                'Feature maps of the frozen backbone are kept in '
-                f"'{folder}'.", 'current')
+                'Feature maps of the frozen backbone are computed once and '
+                f"kept in '{folder}': until all are there, steps take longer, "
+                'and the eta of the log is too long.', 'current')
             self._said_so = True
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
-from mmpretrain.utils import track
 from terminaltables import AsciiTable
 
 from intr_mm.apis.class_names import plain_name
@@ -31,6 +30,7 @@ from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
                                          group_photos, look_at, read_csv,
                                          read_folder, split_photos)
+from intr_mm.progress import track
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOWN, TABLE_ROWS = 5, 40
@@ -117,7 +117,7 @@ def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
     check_class_names({photo.label for photo in photos})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda photo: look_at(photo, root), photos)
-        photos = list(track(looked, 'Looking at photos', len(photos)))
+        photos = list(track(looked, 'Looking', len(photos), 'photos'))
     return root, photos, odd
 
 

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
-from mmpretrain.utils import track
 
 from intr_mm import __version__
 from intr_mm.apis import ClassNames, INTRInferencer
@@ -25,6 +24,7 @@ from intr_mm.command_line import (ToolParser, check_data_folders, check_folder,
                                   load_config, number, output_file,
                                   output_folder, run_tool, spread)
 from intr_mm.evaluation import compare_deletion, rank_heads
+from intr_mm.progress import track
 from intr_mm.structures import Explanation
 from intr_mm.visualization import (HTMLReport, comparison_figure,
                                    explanation_figure, gallery_figure,
@@ -242,7 +242,7 @@ def delete_where_maps_point(inferencer: INTRInferencer, images: Sequence,
     sample = [fetch(images[i]) for i in spread(len(images), number)]
     return compare_deletion(
         inferencer.model,
-        track(inferencer.preprocess(sample), 'Deleting', total=len(sample)))
+        track(inferencer.preprocess(sample), 'Deleting', len(sample)))
 
 
 def draw(args: argparse.Namespace, explanation: Explanation,
@@ -298,7 +298,9 @@ def draw_together(args: argparse.Namespace, explanations: list[Explanation],
     label = inferencer.class_names.index(*args.classes)
     heads = args.heads
     if heads is None:
+        number = -(-len(explanations) // args.batch_size)
         batches = inferencer.preprocess(list(images), args.batch_size, {})
+        batches = track(batches, 'Ranking heads', number, 'batches')
         order = rank_heads(inferencer.model,
                            (data['inputs'] for data in batches), label)
         heads = order[:4]
@@ -352,7 +354,7 @@ def main() -> None:
     unreadable = None if strict else {}
     explanations = explain(args, inferencer, images, fetch, stems, unreadable)
     done, together = 0, []
-    for explanation in track(explanations, 'Explaining', total=len(images)):
+    for explanation in track(explanations, 'Explaining', len(images)):
         if draws and args.figure in TOGETHER:
             together.append(explanation)
         elif draws:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine import ProgressBar
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
@@ -14,11 +13,10 @@ from numpy.lib.format import (dtype_to_descr, open_memmap,
                               write_array_header_1_0)
 
 from intr_mm.checkpoints.writing import AtomicLocalBackend
+from intr_mm.progress import track
 from .anatomy import (PARTS, SPECIES, attributes_of, differing_parts_of,
                       telling_parts_of)
 from .painting import PART_LABELS, draw_scenes, paint
-
-_PICTURES_PER_UPDATE = 50
 
 
 @DATASETS.register_module()
@@ -231,13 +229,12 @@ class RingSpecies(BaseDataset):
             Records of ``img`` and ``part_mask``, scene by scene.
         """
         pictures = np.empty(labels.shape[:2], self._dtype)
-        show = is_main_process()
-        if show:
+        if is_main_process():
             print_log(
                 f'Drawing {pictures.size} images of RingSpecies, seed '
                 f'{self.seed}', 'current')
-            bar = ProgressBar(len(labels))
-        for index, versions in enumerate(labels):
+        numbered = track(enumerate(labels), 'Drawing', len(labels), 'scenes')
+        for index, versions in numbered:
             scenes = draw_scenes(
                 np.random.RandomState([self.seed, index]), self.img_size,
                 self.num_birds)
@@ -246,12 +243,6 @@ class RingSpecies(BaseDataset):
                 if self.num_birds == 1:
                     masks = masks[0]
                 pictures[index, version] = image, masks
-            drawn = index + 1
-            if show and (drawn % _PICTURES_PER_UPDATE == 0
-                         or drawn == len(labels)):
-                bar.update(drawn - bar.completed)
-        if show:
-            bar.file.write('\n')
         return pictures.ravel()
 
 
