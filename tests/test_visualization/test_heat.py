@@ -1,10 +1,15 @@
 """Colours are chosen by how light they look: CIELAB L*."""
+import re
+import runpy
+import sys
+
 import numpy as np
 import pytest
 
 from intr_mm.visualization.heat import (attention_scale, difference_colors,
                                         difference_scale, heat_colors,
                                         signed_scale)
+from ..tiny import ROOT
 
 PHOTO = dict(black=0., grey=.5, white=1.)
 # What those see who lack a cone: Machado, Oliveira and Fernandes, A
@@ -56,6 +61,26 @@ def test_a_value_looks_much_alike_everywhere():
                           for brightness in PHOTO.values())
     ]
     assert np.ptp(added, axis=0).max() < 12
+
+
+def test_docs_tell_what_the_script_prints(tmp_path, monkeypatch, capsys):
+    """Also that it measures as this file does."""
+    out = tmp_path / 'heat.png'
+    monkeypatch.setattr(sys, 'argv', ['draw_heat.py', '--out', str(out)])
+    runpy.run_path(str(ROOT / 'docs/draw_heat.py'), run_name='__main__')
+    assert out.stat().st_size > 1e5
+    page = ' '.join((ROOT / 'docs/user_guides/figures.md').read_text().split())
+    rows = re.findall(r'^(.*), on (\w+) +(\d+) +(\d+) +(\d+)$',
+                      capsys.readouterr().out, re.M)
+    assert len(rows) == 6
+    for name, place, *numbers in rows:
+        assert f'{numbers[0]} to {numbers[1]}' in page, (name, place)
+        if name == 'now':
+            expected = lab(on_photo(heat_colors(), PHOTO[place]))
+            assert np.abs(expected[[0, 128, 255], 0] -
+                          np.float32(numbers)).max() < .6
+    assert ', '.join(row[4]
+                     for row in rows[3:5]) + f' and {rows[5][4]}' in page
 
 
 @pytest.mark.parametrize('place', PHOTO)
