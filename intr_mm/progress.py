@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmpretrain.utils import track as draw_bar
+from rich.progress import track as draw_bar
 
-# Seconds after which a log hears of a loop; shorter ones pass in silence.
+# Seconds between two lines of a log; shorter loops pass in silence.
 SILENCE = 10
 
 
@@ -17,9 +17,9 @@ def track(items: Iterable,
           what: str = 'images') -> Iterator:
     """Yield items, and tell how long the rest will take.
 
-    On a terminal this is mmpretrain's bar, of which a file or a pipe would
-    have nothing before the end. There a loop of more than ten seconds is told
-    of in at most eleven lines: at once then, and at each tenth.
+    On a terminal this is rich's bar, as mmpretrain's stays at 0 % with rich
+    15. A file or a pipe would have nothing of it before the end. They get a
+    line for each tenth, but none within ten seconds of another: 11 at most.
 
     Args:
         items: What to go through, in the main process of several.
@@ -33,13 +33,14 @@ def track(items: Iterable,
     if sys.stdout.isatty():
         yield from draw_bar(items, doing, total)
         return
-    start, told = time.monotonic(), None
+    start = last = time.monotonic()
+    told = None
     for done, item in enumerate(items, 1):
         yield item
-        spent, tenth = time.monotonic() - start, 10 * done // total
-        if spent < SILENCE or tenth == told:
+        now, tenth = time.monotonic(), 10 * done // total
+        if now - last < SILENCE or tenth == told:
             continue
-        told = tenth
+        last, told, spent = now, tenth, now - start
         left = _span(spent / done * (total - done))
         ending = f'about {left} left' if done < total else _span(spent)
         print_log(f'{doing}: {done}/{total} {what}, {ending}', 'current')

@@ -1,4 +1,5 @@
 """What a log hears of a long loop."""
+import io
 import sys
 import time
 
@@ -51,9 +52,27 @@ def test_lines_of_a_log(clock, caplog, capfd):
     assert '\r' not in ''.join(capfd.readouterr())
 
 
-def test_a_terminal_has_a_bar(clock, caplog, monkeypatch):
-    monkeypatch.setattr(sys.stdout, 'isatty', lambda: True, raising=False)
-    assert follow(clock, caplog, 100, 3) == []
+def test_a_short_loop_is_told_of_every_ten_seconds(clock, caplog):
+    assert follow(clock, caplog, 25, 1) == [
+        'Reading: 10/25 images, about 15 s left',
+        'Reading: 20/25 images, about 5 s left'
+    ]
+
+
+class Terminal(io.StringIO):
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_has_a_bar(monkeypatch):
+    """Which moves: that of mmpretrain stays at 0 %."""
+    monkeypatch.setenv('TERM', 'xterm')
+    monkeypatch.setattr(sys, 'stdout', Terminal())
+    for _ in track(range(2), 'Reading', 2):
+        time.sleep(.2)
+    assert 'Reading' in sys.stdout.getvalue()
+    assert '100%' in sys.stdout.getvalue()
 
 
 def test_other_processes_are_silent(clock, caplog, monkeypatch):

@@ -217,7 +217,7 @@ class INTRInferencer(ImageClassificationInferencer):
         unreadable = None if strict else {}
         batches = self.preprocess(images, batch_size, unreadable)
         if current_thread() is main_thread():
-            # mmpretrain's bars are no business of several threads
+            # bars are no business of several threads
             batches = track(batches, 'Inference',
                             -(-len(images) // batch_size), 'batches')
         preds = []
