@@ -87,7 +87,7 @@ def test_wheel_requires_no_mm_package_and_no_torch(wheel):
     ]
     always = [line for line in required if 'extra ==' not in line]
     assert sorted(line.split()[1] for line in always) == [
-        'matplotlib', 'numpy', 'pillow>=10.1', 'safetensors', 'scipy',
+        'matplotlib', 'numpy', 'pillow>=10.1', 'rich', 'safetensors', 'scipy',
         'terminaltables', 'tornado>=6.5.3'
     ]
     for extra, package in (('mim', 'mmpretrain'), ('onedl',
