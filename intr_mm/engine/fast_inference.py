@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.models import BaseExplainingHead
 from intr_mm.structures import remove_forward_overrides
+from .dynamic_pooling import replace_max_pooling
 
 
 def optimize_for_inference(model: nn.Module,
@@ -23,9 +24,9 @@ def optimize_for_inference(model: nn.Module,
     backbone runs channels-last, and all but what needs float32 computes in
     ``dtype``, see :meth:`BaseExplainingHead.convert`. On request
     ``torch.compile`` fuses the backbone's activations with its convolutions.
-    Sizes are marked as dynamic: one compilation serves them all, but for a few
-    more that PyTorch makes for a batch of one image and the like. Each takes
-    about half a minute on a CPU, which needs a C++ compiler.
+    One compilation serves images of all sizes, with PyTorch 2.4 or newer, and
+    another batches of several images of one size, which on a CPU are those
+    below 363x363. Each takes about half a minute there, and a C++ compiler.
 
     The copy keeps its weights; change the original and make another.
 
@@ -65,6 +66,7 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
         backbone = fuse_conv_bn(backbone)
     backbone.to(dtype=dtype, memory_format=torch.channels_last)
 
+    @torch.compiler.disable  # it would be compiled by itself
     def convert(_, args: tuple[Tensor]) -> tuple[Tensor]:
         return tuple(
             images.to(dtype=dtype, memory_format=torch.channels_last)
@@ -83,6 +85,10 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
             # setting of the process, for models that compile from now on.
             from torch._inductor import config
             config.freezing = True
+        replace_max_pooling(backbone)
+        # PyTorch compiles for one image and once more for several: let large
+        # images go one at a time, of which a batch gains nothing.
+        classifier.pixels_at_once = 2**18
         backbone = torch.compile(backbone, dynamic=True)
     classifier.backbone = backbone
     classifier.feature_cache = None  # which is the original's

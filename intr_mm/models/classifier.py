@@ -18,10 +18,6 @@ from .padding import (image_shapes, pad_maps, padding_of, places_by_shape,
                       shapes_alone)
 from .utils import is_exporting, last_of
 
-# One image of 800x1066, two of 448x448, ten of 224x224: what lay around the
-# optimum on a CPU with 16 MiB of last-level cache for each core.
-_PIXELS_IN_CACHE = 2**19
-
 
 @MODELS.register_module()
 class INTRClassifier(ImageClassifier):
@@ -54,6 +50,10 @@ class INTRClassifier(ImageClassifier):
             kept, see :class:`FeatureCache`. None keeps none.
         **kwargs: Other arguments of ``ImageClassifier``.
     """
+    # What the backbone takes at a time on a CPU: one image of 800x1066, two of
+    # 448x448, ten of 224x224, which lay around the optimum with 16 MiB of
+    # last-level cache for each core.
+    pixels_at_once = 2**19
 
     def __init__(self,
                  backbone: dict,
@@ -424,7 +424,7 @@ class INTRClassifier(ImageClassifier):
         if (self.backbone.training or inputs.device.type != 'cpu'
                 or torch.is_grad_enabled() or is_exporting()):
             return self.backbone(inputs)
-        images = max(1, _PIXELS_IN_CACHE // inputs[0, 0].numel())
+        images = max(1, self.pixels_at_once // inputs[0, 0].numel())
         parts = [self.backbone(part) for part in inputs.split(images)]
         if len(parts) == 1:
             return parts[0]

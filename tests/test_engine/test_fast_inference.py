@@ -1,13 +1,15 @@
 """The faster copy of a model predicts what the model does."""
 import shutil
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from intr_mm.engine import FastInferenceHook, optimize_for_inference
+from intr_mm.engine.dynamic_pooling import replace_max_pooling
 from intr_mm.models import explain_batch
-from ..tiny import build_runner, tiny_model
+from ..tiny import build_runner, tiny_batch, tiny_model
 
 
 def build(classifier='INTRClassifier'):
@@ -124,6 +126,50 @@ def test_compiled_for_images_of_any_size():
                 rtol=1e-4,
                 atol=1e-4)
     torch._dynamo.reset()
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.library, 'custom_op'), reason='needs PyTorch 2.4')
+@torch.no_grad()
+def test_one_graph_for_images_of_all_sizes(monkeypatch):
+    """Of any parity, in batches of several sizes."""
+    from torch._inductor import config
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, 'compile',
+                        partial(torch.compile, backend=backend))
+    torch._dynamo.reset()
+    model = build()
+    model.pad_after_backbone = True
+    with config.patch(freezing=False):
+        fast = optimize_for_inference(model, 'float32', compile=True)
+    for height in (60, 61, 62, 63, 160):
+        data = model.data_preprocessor(
+            tiny_batch((height, 80), (83, height), (height + 1, 82),
+                       labels=(0, 0, 0)))
+        torch.testing.assert_close(
+            fast(**data), model(**data), rtol=1e-4, atol=1e-5)
+    assert len(graphs) == 1
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize('arguments', [
+    dict(kernel_size=3, stride=2, padding=1),
+    dict(kernel_size=(2, 3), ceil_mode=True),
+    dict(kernel_size=2, stride=(1, 2), padding=(1, 0)),
+])
+def test_max_pooling_is_the_same(arguments):
+    pooling = nn.Sequential(nn.MaxPool2d(**arguments))
+    images = torch.randn(2, 3, 7, 10).to(memory_format=torch.channels_last)
+    expected = pooling(images)
+    replace_max_pooling(pooling)
+    found = pooling(images)
+    assert torch.equal(found, expected)
+    assert found.stride() == expected.stride()
 
 
 def test_hook_lends_the_copy_to_the_test(images, tmp_path, monkeypatch):
