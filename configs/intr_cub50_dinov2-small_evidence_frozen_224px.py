@@ -7,7 +7,7 @@ intr_cub50_dinov2-small_frozen_224px.py.
 Command:  python tools/train.py \\
               configs/intr_cub50_dinov2-small_evidence_frozen_224px.py
 Cost:     12 CPU-minutes once the features of that config are there.
-Expected: on the official test split, torch 2.11 in float32 on an EPYC, in one
+Expected: on the official test split, torch 2.11 in float32 on a Xeon, in one
           run: 57.3 top-1 and 87.5 top-5, 2.2 with even attention; evidence
           peaks on a part in 54.2 % of the photos (12.8 by area, 31.2 with maps
           shuffled between images) and in the bounding box in 84.7 % (35.1,

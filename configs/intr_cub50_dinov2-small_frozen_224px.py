@@ -6,8 +6,8 @@ crop of 224 px yields 16 x 16 cells of 14 px.
 Start:    DINOv2, fetched by ``init_cfg`` and frozen; a local path does as
           well. Position embeddings are interpolated to each image.
 Command:  python tools/train.py configs/intr_cub50_dinov2-small_frozen_224px.py
-Cost:     39 CPU-minutes on an EPYC, those of computing the features included.
-Expected: on the official test split, torch 2.11 in float32 on an EPYC, in one
+Cost:     39 CPU-minutes on a Xeon, those of computing the features included.
+Expected: on the official test split, torch 2.11 in float32 on a Xeon, in one
           run: 62.0 top-1 and 89.0 top-5; attention peaks on a part in 74.9 %
           of the photos (12.8 by area, 34.1 with maps shuffled between images)
           and in the bounding box in 96.0 % (35.1, 67.6). The weights were
