@@ -57,7 +57,8 @@ def parse_args() -> argparse.Namespace:
         const='bfloat16',
         choices=['float32', 'bfloat16', 'float16'],
         help='test a copy of the model that is made faster, in bfloat16 if '
-        'no type is given')
+        'no type is given; an exported file then computes in that type, in '
+        'OpenVINO')
     parser.add_argument(
         '--compile',
         action='store_true',
@@ -100,9 +101,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
-    if is_exported(args.checkpoint) and (args.fast or args.amp or args.tta):
-        parser.error('an exported file runs as it is, without --fast, --amp '
-                     'and --tta: give the checkpoint')
+    if is_exported(args.checkpoint) and (args.compile or args.amp or args.tta):
+        parser.error(
+            'an exported file runs as it is, without --compile, --amp '
+            'and --tta: give the checkpoint')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
     if args.out is not None:
@@ -132,7 +134,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp:
         cfg.test_cfg.fp16 = True
 
-    if args.fast is not None:
+    if args.fast is not None and not is_exported(args.checkpoint):
         cfg.custom_hooks = [
             *cfg.get('custom_hooks', []),
             dict(
@@ -198,6 +200,7 @@ def main() -> None:
         cfg.model = ConfigDict(
             type='ExportedClassifier',
             file=args.checkpoint,
+            dtype=args.fast or 'float32',
             test_cfg=cfg.model.get('test_cfg'))
         cfg.load_from = None
     setup_cpu_distributed(cfg)

@@ -114,8 +114,7 @@ class ExportedClassifier(BaseModel):
 
     Args:
         file: The file.
-        engine: ``'onnxruntime'`` or ``'openvino'``. None takes the first that
-            is installed.
+        engine, dtype: See :class:`Session`.
         test_cfg: See :class:`BaseExplainingHead`.
         data_preprocessor: Ignored, for runners that give one: the file says
             how images are normalised.
@@ -127,9 +126,10 @@ class ExportedClassifier(BaseModel):
     def __init__(self,
                  file: str,
                  engine: str | None = None,
+                 dtype: str = 'float32',
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
-        session = Session(file, engine)
+        session = Session(file, engine, dtype)
         meta = session.metadata
         super().__init__(INTRDataPreprocessor(**meta['preprocessor']))
         self.session = session

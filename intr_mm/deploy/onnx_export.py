@@ -17,6 +17,8 @@ from .exportable_classifier import ExportableClassifier
 from .session import Session
 
 TOLERANCE = 1e-4
+# Begins the names of the backbone's nodes in a file.
+BACKBONE = 'backbone/'
 # Batch, height and width that the graph is recorded with, and those that the
 # file is compared at: others, odd ones and a single image among them.
 _RECORDED = (2, 160, 224)
@@ -207,9 +209,10 @@ def _to_onnx(graph: ExportableClassifier, opset: int | None,
         feature_map=('batch', '', 'rows', 'columns'),
         padding_mask=('batch', 'height', 'width'))
     first = compose.add_prefix(
-        first, 'backbone/', rename_inputs=False, rename_outputs=False)
+        first, BACKBONE, rename_inputs=False, rename_outputs=False)
     proto = compose.merge_models(first, second,
                                  [('feature_map', 'feature_map')])
+    del proto.opset_import[1:]  # each graph's own, which are the same
     _let_mask_be_left_out(proto)
     helper.set_model_props(
         proto,

@@ -9,24 +9,44 @@ import torch
 from torch import Tensor
 
 ENGINES = ('onnxruntime', 'openvino')
+# What OpenVINO calls them, as a hint and as what a processor can do.
+_DTYPES = dict(
+    float32=('f32', 'FP32'),
+    bfloat16=('bf16', 'BF16'),
+    float16=('f16', 'FP16'))
 
 
 class Session:
-    """A file of :func:`export_onnx`, ready to run on the CPU, in float32.
+    """A file of :func:`export_onnx`, ready to run on the CPU.
 
     Args:
         file: Path, or the content.
         engine: ``'onnxruntime'`` or ``'openvino'``. None takes the first that
-            is installed.
+            is installed and computes in ``dtype``.
+        dtype: ``'float32'``; or ``'bfloat16'`` or ``'float16'``, in which
+            OpenVINO computes, on a processor that has it. What a file has in
+            int8 stays so.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the engine is not installed.
-        ValueError: If there is no such engine, or the file is none of
-            ``export_onnx``.
+        ValueError: If there is no such engine, it or the processor does not
+            compute in ``dtype``, or the file is none of ``export_onnx``.
     """
 
-    def __init__(self, file: str | bytes, engine: str | None = None) -> None:
+    def __init__(self,
+                 file: str | bytes,
+                 engine: str | None = None,
+                 dtype: str = 'float32') -> None:
+        if dtype not in _DTYPES:
+            raise ValueError(f'dtype={dtype!r} is not known: use one of '
+                             f'{", ".join(_DTYPES)}.')
+        if dtype != 'float32':
+            if engine == 'onnxruntime':
+                raise ValueError(
+                    f'dtype={dtype!r} is what ONNX Runtime does not compute '
+                    "in on a CPU: use float32, or engine='openvino'.")
+            engine = engine or 'openvino'
         installed = [name for name in ENGINES if find_spec(name) is not None]
         if engine is not None and engine not in ENGINES:
             raise ValueError(f'engine={engine!r} is not known: use one of '
@@ -37,6 +57,9 @@ class Session:
                 'which cannot be imported: run '
                 f'`pip install {engine or ENGINES[0]}`.')
         self.engine = engine or installed[0]
+        self.dtype = dtype
+        if dtype != 'float32':
+            _check_processor(dtype)
         self.name = 'the exported file'
         if not isinstance(file, bytes):
             self.name = str(file)
@@ -56,7 +79,11 @@ class Session:
             raise ValueError(
                 f"'{self.name}' does not say how images are prepared for it: "
                 'export the model with tools/deployment/export.py.')
-        self.metadata = {key: json.loads(texts[key]) for key in texts}
+        # ONNX's tools add texts of their own, such as `onnx.infer`.
+        self.metadata = {
+            key: json.loads(texts[key])
+            for key in texts if '.' not in key
+        }
 
     def __call__(self,
                  images: Tensor,
@@ -109,12 +136,27 @@ class Session:
         compiled = core.compile_model(
             core.read_model(proto.SerializeToString()), 'CPU',
             dict(
-                INFERENCE_PRECISION_HINT='f32',
+                INFERENCE_PRECISION_HINT=_DTYPES[self.dtype][0],
                 INFERENCE_NUM_THREADS=torch.get_num_threads()))
-        self._run = lambda feed, names: [
-            compiled(feed)[name] for name in names
-        ]
+
+        def run(feed: dict, names: list[str]) -> list[np.ndarray]:
+            outputs = compiled(feed)
+            return [outputs[name] for name in names]
+
+        self._run = run
         return ({
             entry.key: entry.value
             for entry in proto.metadata_props
         }, [output.name for output in proto.graph.output])
+
+
+def _check_processor(dtype: str) -> None:
+    """Require a processor that computes in a type, which is but a hint to
+    OpenVINO."""
+    import openvino
+    core = openvino.Core()
+    if _DTYPES[dtype][1] not in core.get_property('CPU',
+                                                  'OPTIMIZATION_CAPABILITIES'):
+        name = core.get_property('CPU', 'FULL_DEVICE_NAME')
+        raise ValueError(f"dtype='{dtype}' is what this processor ({name}) "
+                         'does not compute in: use float32.')

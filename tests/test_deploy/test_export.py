@@ -12,16 +12,21 @@ from torch import nn
 from torch.testing import assert_close
 
 from intr_mm.apis import INTRInferencer
-from intr_mm.deploy import ExportedClassifier, export_onnx, onnx_export
+from intr_mm.deploy import (ExportedClassifier, export_onnx, onnx_export,
+                            quantize_onnx)
+from intr_mm.deploy.quantization import compare_sessions
 from intr_mm.deploy.session import ENGINES, Session
 from intr_mm.models import explain_batch
 from ..test_models.test_evidence_head import evidence_cfg
-from ..tiny import CONFIG, ROOT, save_model, tiny_batch, tiny_model
+from ..tiny import (CONFIG, ROOT, data_options, save_model, tiny_batch,
+                    tiny_model)
 
 can_export = digit_version(torch.__version__) >= digit_version('2.9') and all(
     map(find_spec, ('onnx', 'onnxscript', 'onnxruntime')))
 needs_export = pytest.mark.skipif(
     not can_export, reason='needs PyTorch 2.9 and the extra deploy')
+needs_openvino = pytest.mark.skipif(
+    not find_spec('openvino'), reason='openvino is not installed')
 EVIDENCE = dict(head=dict(evidence_cfg(), _delete_=True))
 CLOSE = dict(rtol=0, atol=1e-4)
 NAMES = ['Robin', 'Blue_Jay', 'Wren']
@@ -199,6 +204,92 @@ def test_refusals(evidence, tmp_path):
         INTRInferencer(str(tmp_path / 'bad.onnx'))
     with pytest.raises(ValueError, match='engine='):
         Session(held, 'caffe')
+    with pytest.raises(ValueError, match="dtype='int4' is not known"):
+        Session(held, dtype='int4')
+    with pytest.raises(ValueError, match="bfloat16.*engine='openvino'"):
+        Session(held, 'onnxruntime', 'bfloat16')
+
+
+@needs_export
+@needs_openvino
+@torch.no_grad()
+def test_half_precision(intr, images, run_tool, tmp_path, monkeypatch):
+    import openvino
+    able = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    _, path, model = intr
+    inputs = padded_batch(1, 64, 96, False)[0]['inputs']
+    expected = model(inputs)
+    for dtype, name in (('bfloat16', 'BF16'), ('float16', 'FP16')):
+        if name in able:
+            session = Session(path, dtype=dtype)
+            difference = (session(inputs)['logits'] - expected).abs().max()
+            # another value than that of float32, and close to it
+            assert 1e-5 < difference < .2 * expected.abs().max()
+    monkeypatch.setattr(openvino.Core, 'get_property', lambda *_: 'an EPYC')
+    with pytest.raises(ValueError, match='this processor .an EPYC. does not'):
+        Session(path, dtype='bfloat16')
+    with pytest.raises(SystemExit, match="dtype='float16' .*an EPYC"):
+        run_tool('test.py', CONFIG, path, '--fast', 'float16', '--work-dir',
+                 tmp_path, '--cfg-options',
+                 f'test_dataloader.dataset.data_root={images}')
+
+
+@needs_export
+@pytest.mark.parametrize(
+    'engine',
+    [ENGINES[0], pytest.param(ENGINES[1], marks=needs_openvino)])
+def test_int8(evidence, engine, tmp_path):
+    """The backbone is in int8, the head exact, and the file says so."""
+    import onnx
+    file, path = evidence[0], str(tmp_path / 'int8.onnx')
+    draw = torch.Generator().manual_seed(0)
+    images = [
+        torch.randn(1, 3, *size, generator=draw)
+        for size in ((64, 64), (48, 80), (70, 50), (61, 85))
+    ]
+    quantize_onnx(file, path, images)
+    float32, int8 = (Session(name, engine) for name in (file, path))
+    found = compare_sessions(int8, float32, images)
+    assert found.num_samples == 4
+    assert 1e-5 < found.typical < .4 * found.spread
+    for image in images:
+        outputs = int8(image)
+        evidence_sum = outputs['evidence'].sum((2, 3, 4))
+        assert_close(evidence_sum,
+                     outputs['logits'].gather(1, outputs['classes']), **CLOSE)
+    for node in onnx.load(path).graph.node:
+        if node.op_type in ('Conv', 'MatMul', 'Gemm'):
+            assert (node.name.startswith('backbone/') == ('DequantizeLinear'
+                                                          in node.input[1]))
+    said = int8.metadata.pop('quantization')
+    assert said['dtype'] == 'int8' and said['num_samples'] == 4
+    assert int8.metadata == float32.metadata
+
+
+@needs_export
+def test_quantize_tool(intr, images, run_tool, tmp_path, capsys):
+    _, path, _ = intr
+    out = tmp_path / 'int8.onnx'
+    options = [f'{key}={value}' for key, value in data_options(images).items()]
+
+    def quantize(*args):
+        run_tool('deployment/quantize.py', CONFIG, *args, '--num-samples', '9',
+                 '--cfg-options', *options)
+
+    quantize(path, out)
+    printed = capsys.readouterr().out
+    assert f'{out} is written' in printed and 'On 9 images' in printed
+    photo = str(next(images.glob('val/*/*.jpg')))
+    one, other = (
+        INTRInferencer(str(file))(photo, maps='pred')[0]
+        for file in (path, out))
+    assert one['attention'].shape == other['attention'].shape
+    assert one['pred_scores'] == pytest.approx(other['pred_scores'], abs=.1)
+    with pytest.raises(SystemExit, match='in int8 already'):
+        quantize(out, tmp_path / 'again.onnx')
+    assert not (tmp_path / 'again.onnx').exists()
+    with pytest.raises(SystemExit, match='2'):
+        quantize(path, path)
 
 
 @needs_export
