@@ -27,9 +27,8 @@ def make_padding_mask(data_samples: list[DataSample] | None,
     shapes = image_shapes(data_samples)
     if shapes is None:
         return None
-    mask = mask_outside(shapes, data_samples[0].batch_input_shape,
-                        feat.shape[-2:])
-    return None if mask is None else _beside(feat, mask)
+    padded = data_samples[0].batch_input_shape
+    return _beside(feat, mask_outside(shapes, padded, feat.shape[-2:]))
 
 
 def image_shapes(data_samples: list[DataSample] | None) -> list[tuple] | None:
@@ -122,8 +121,7 @@ def padding_of(shapes: list[Shape], seen: list[Shape], grids: list[Shape],
     """Which cells of a feature map (B, C, H, W) are padding, (B, H, W), where
     image and grid of each are padded further; None if none are."""
     if len(set(seen)) == 1:
-        mask = mask_outside(shapes, seen[0], feat.shape[-2:])
-        return None if mask is None else _beside(feat, mask)
+        return _beside(feat, mask_outside(shapes, seen[0], feat.shape[-2:]))
     mask = torch.ones(len(feat), *feat.shape[-2:], dtype=torch.bool)
     for of_image, shape, padded, grid in zip(mask, shapes, seen, grids):
         inside = mask_outside([shape], padded, grid)
@@ -132,6 +130,6 @@ def padding_of(shapes: list[Shape], seen: list[Shape], grids: list[Shape],
     return _beside(feat, mask)
 
 
-def _beside(feat: Tensor, mask: Tensor) -> Tensor:
+def _beside(feat: Tensor, mask: Tensor | None) -> Tensor | None:
     # One copy, for which the processor does not wait until a GPU is done.
-    return mask.to(feat.device, non_blocking=True)
+    return None if mask is None else mask.to(feat.device, non_blocking=True)
