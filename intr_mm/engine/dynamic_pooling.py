@@ -1,6 +1,7 @@
 """Max pooling that is compiled once for all sizes."""
 import torch
 import torch.nn.functional as F
+from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 
 
@@ -17,8 +18,9 @@ def replace_max_pooling(module: nn.Module) -> None:
                 and hasattr(torch.library, 'custom_op')):
             setattr(
                 module, name,
-                DynamicMaxPool2d(child.kernel_size, child.stride,
-                                 child.padding))
+                DynamicMaxPool2d(
+                    to_2tuple(child.kernel_size), to_2tuple(child.stride),
+                    to_2tuple(child.padding)))
         else:
             replace_max_pooling(child)
 
@@ -28,15 +30,13 @@ class DynamicMaxPool2d(nn.MaxPool2d):
 
     PyTorch derives the size of the output by a division whose remainder it
     looks at, so that ``torch.compile`` makes a graph for each parity of height
-    and width (``Recompiling ... div_rtn``).
+    and width (``Recompiling ... div_rtn``). Arguments are pairs.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool a tensor (B, C, H, W)."""
-        pair = nn.modules.utils._pair
-        return torch.ops.intr_mm.max_pool2d(x, pair(self.kernel_size),
-                                            pair(self.stride),
-                                            pair(self.padding))
+        return torch.ops.intr_mm.max_pool2d(x, self.kernel_size, self.stride,
+                                            self.padding)
 
 
 if hasattr(torch.library, 'custom_op'):
