@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.fileio import load
@@ -127,7 +128,8 @@ def stack_pictures(paths: list[Path], out: Path) -> None:
         mmcv.impad(image, shape=(len(image), width), pad_val=(255, 255, 255))
         for image in images
     ]
-    mmcv.imwrite(np.concatenate(images), str(out))
+    mmcv.imwrite(
+        np.concatenate(images), str(out), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def main():
