@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from intr_mm.datasets import DETRAugment
+from intr_mm.deploy.onnx_export import check_requirements
+from intr_mm.deploy.session import choose_engine
 
 # Precision of optimize_for_inference; fp32 is the model of the config.
 INFERENCE_MODES: dict[str, str | None] = {
@@ -12,10 +14,12 @@ INFERENCE_MODES: dict[str, str | None] = {
     'fast-fp32': 'float32',
     'fast-bf16': 'bfloat16',
 }
+# In which OpenVINO runs an exported file.
+EXPORTED_MODES = {'exported-fp32': 'float32', 'exported-bf16': 'bfloat16'}
 TRAINING_MODES = ('fp32', 'amp')
-LOW_PRECISION = ('fast-bf16', 'amp')
-CASES = ('predict', 'explain', 'decoder', 'train', 'train-views', 'classes',
-         'train-classes', 'data', 'load')
+LOW_PRECISION = ('fast-bf16', 'exported-bf16', 'amp')
+CASES = ('predict', 'exported', 'explain', 'decoder', 'train', 'train-views',
+         'classes', 'train-classes', 'data', 'load')
 OF_PHOTOS = ('data', 'load')
 # Defaults where the number of classes varies.
 CLASS_COUNTS = {
@@ -83,8 +87,13 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
     Cases that no implementation takes part in are left out.
 
     Raises:
-        ValueError: ``--photos`` holds none.
+        ValueError: ``--photos`` holds none, or the processor does not compute
+            in a mode.
+        ImportError: An exported file cannot be run.
     """
+    for mode in EXPORTED_MODES.keys() & args.modes:
+        check_requirements()
+        choose_engine('openvino', EXPORTED_MODES[mode])
     files = find_photos(args.photos, args.num_photos) if args.photos else ()
     shapes = {
         'data': (0, 0),
@@ -129,6 +138,8 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
 def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
     """Groups of tasks to be compared."""
     operations = {
+        'predict': ('predict', (*INFERENCE_MODES, *EXPORTED_MODES)),
+        'exported': ('predict', EXPORTED_MODES),
         'data': ('augment', ('fp32', )),
         'decoder': ('decode', INFERENCE_MODES),
         'train': ('train', TRAINING_MODES),
@@ -141,6 +152,9 @@ def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
         if 'fp32' not in args.modes:
             return []
         return [[Task('fp32', 'load_by_pillow'), Task('fp32', 'load')]]
+    if name == 'exported':
+        return [[Task(mode, 'predict_by_hand'),
+                 Task(mode, 'predict')] for mode in modes]
     if name == 'explain':
         # with one class's maps of all attention heads, against without
         return [[Task(mode, 'explain'),

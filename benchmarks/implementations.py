@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from intr_mm.checkpoints import TO_OFFICIAL, rename
 from intr_mm.command_line.machine import (keep_freed_memory, use_amp,
                                           use_huge_pages)
+from intr_mm.deploy import ExportedClassifier, export_onnx
 from intr_mm.engine import optimize_for_inference
 from .cases import INFERENCE_MODES, Case
-from .inputs import (build_model, make_images, make_labels, make_memory,
+from .inputs import (load_model, make_images, make_labels, make_memory,
                      make_samples, weights_file)
 
 # What is called again and again, and what is compared where that gives none.
@@ -127,8 +128,9 @@ class OurINTR:
         """
         self._num_classes = self._model = None
         keep_freed_memory()  # as tools/train.py
-        model, images = self._load(case).to(self.device), make_images(
+        model, images = load_model(self.cfg, case, self.weights), make_images(
             case, self.device)
+        model.to(self.device)
         samples = make_samples(case, make_labels(case, self.device))
         recipe = deepcopy(self.cfg.optim_wrapper)
         if self.mode == 'amp':
@@ -198,7 +200,8 @@ class OurINTR:
     def _inference_model(self, case: Case) -> nn.Module:
         if self._num_classes != case.num_classes:
             self._num_classes = self._model = None
-            model = self._load(case).to(self.device).eval()
+            model = load_model(self.cfg, case, self.weights)
+            model.to(self.device).eval()
             dtype = INFERENCE_MODES[self.mode]
             if dtype is not None:
                 torch.compiler.reset()
@@ -206,15 +209,53 @@ class OurINTR:
             self._num_classes, self._model = case.num_classes, model
         return self._model
 
-    def _load(self, case: Case) -> nn.Module:
-        model = build_model(self.cfg, case.num_classes)
-        weights = weights_file(self.weights, case.num_classes)
-        model.load_state_dict(torch.load(weights, weights_only=True))
-        return model
-
     def _scope(self):
         return DefaultScope.overwrite_default_scope(
             self.cfg.get('default_scope', 'mmpretrain'))
+
+
+class ExportedINTR:
+    """An exported file in OpenVINO, through this package and by hand.
+
+    Args:
+        cfg: Full config.
+        dtype: What OpenVINO computes in.
+        weights: Folder of the weights, where files are written too.
+    """
+
+    def __init__(self, cfg: dict, dtype: str, weights: Path) -> None:
+        self.cfg = Config(cfg)
+        self.dtype = dtype
+        self.weights = weights
+
+    def predict(self, case: Case) -> Prepared:
+        """Logits (B, C) of a batch, by a file for any batch and size."""
+        file = self.weights / f'{case.num_classes}.onnx'
+        if not file.exists():
+            export_onnx(self._load(case), str(file))
+        model = ExportedClassifier(str(file), 'openvino', self.dtype)
+        images, samples = make_images(case, 'cpu'), make_samples(case)
+        return lambda: model(images, samples), None
+
+    def predict_by_hand(self, case: Case) -> Prepared:
+        """Logits (B, C) of a batch, by PyTorch's exporter for this batch and
+        size alone, and OpenVINO's own calls."""
+        import openvino
+        images = make_images(case, 'cpu')
+        program = torch.onnx.export(
+            self._load(case), (images, ), dynamo=True, verbose=False)
+        core = openvino.Core()
+        compiled = core.compile_model(
+            core.read_model(program.model_proto.SerializeToString()), 'CPU',
+            dict(
+                INFERENCE_PRECISION_HINT=dict(float32='f32',
+                                              bfloat16='bf16')[self.dtype],
+                INFERENCE_NUM_THREADS=case.threads))
+        inputs = images.numpy()
+        return lambda: torch.from_numpy(compiled(inputs)[0]), None
+
+    def _load(self, case: Case) -> nn.Module:
+        return load_model(self.cfg, case, self.weights).eval()
 
 
 class OfficialINTR:

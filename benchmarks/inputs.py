@@ -56,6 +56,15 @@ def save_random_weights(cfg: Config, num_classes: int, seed: int,
     torch.save(model.state_dict(), weights_file(folder, num_classes))
 
 
+def load_model(cfg: Config, case: Case, folder: Path) -> nn.Module:
+    """Our model of a config and a case, with the weights in
+    :func:`weights_file`."""
+    model = build_model(cfg, case.num_classes)
+    model.load_state_dict(
+        torch.load(weights_file(folder, case.num_classes), weights_only=True))
+    return model
+
+
 def make_images(case: Case, device: str) -> Tensor:
     """Images as after normalisation and padding, float32 of shape (B, 3, H,
     W)."""

@@ -19,10 +19,10 @@ from mmengine.config import Config
 import intr_mm
 from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
                                   device, load_config, number, output_file)
-from .cases import (CASES, CLASS_COUNTS, INFERENCE_MODES, OF_PHOTOS,
-                    TRAINING_MODES, Case, Task, plan)
-from .implementations import (OfficialINTR, OurINTR, check_official_code,
-                              official_args)
+from .cases import (CASES, CLASS_COUNTS, EXPORTED_MODES, INFERENCE_MODES,
+                    OF_PHOTOS, TRAINING_MODES, Case, Task, plan)
+from .implementations import (ExportedINTR, OfficialINTR, OurINTR,
+                              check_official_code, official_args)
 from .inputs import save_random_weights, weights_file
 from .results import (PLOTTED, Measurement, Result, format_profiles,
                       format_results, plot_classes)
@@ -125,7 +125,12 @@ def parse_args() -> argparse.Namespace:
         choices=CASES,
         help='what to measure; all by default, data only with --photos')
     modes = list(dict.fromkeys([*INFERENCE_MODES, *TRAINING_MODES]))
-    add('--modes', nargs='+', choices=modes, default=modes, help='of ours')
+    add('--modes',
+        nargs='+',
+        choices=[*modes, *EXPORTED_MODES],
+        default=modes,
+        help='of ours; those of exported files, which need OpenVINO, only if '
+        'named')
     add('--no-compile',
         action='store_true',
         help='fast modes without torch.compile, which needs a C++ compiler')
@@ -193,6 +198,12 @@ def measure(args: argparse.Namespace, cfg: Config,
                 OurINTR, mode=mode, compile=not args.no_compile, **settings)
             for mode in args.modes
         }
+        for mode in EXPORTED_MODES:
+            builders[mode] = partial(
+                ExportedINTR,
+                cfg=settings['cfg'],
+                dtype=EXPORTED_MODES[mode],
+                weights=Path(folder))
         if args.official is not None:
             builders['official'] = partial(
                 OfficialINTR, code=Path(args.official).resolve(), **settings)
@@ -245,7 +256,7 @@ def main() -> None:
             check_official_code(Path(args.official))
             official_args(cfg, args.classes, args.device)
         cases = plan(args)
-    except ValueError as error:
+    except (ValueError, ImportError, RuntimeError) as error:
         raise SystemExit(str(error)) from error
     results = measure(args, cfg, cases)
     print(format_results(results))

@@ -38,28 +38,8 @@ class Session:
                  file: str | bytes,
                  engine: str | None = None,
                  dtype: str = 'float32') -> None:
-        if dtype not in _DTYPES:
-            raise ValueError(f'dtype={dtype!r} is not known: use one of '
-                             f'{", ".join(_DTYPES)}.')
-        if dtype != 'float32':
-            if engine == 'onnxruntime':
-                raise ValueError(
-                    f'dtype={dtype!r} is what ONNX Runtime does not compute '
-                    "in on a CPU: use float32, or engine='openvino'.")
-            engine = engine or 'openvino'
-        installed = [name for name in ENGINES if find_spec(name) is not None]
-        if engine is not None and engine not in ENGINES:
-            raise ValueError(f'engine={engine!r} is not known: use one of '
-                             f'{", ".join(ENGINES)}.')
-        if not installed or engine not in (None, *installed):
-            raise ImportError(
-                f'An exported file runs in {engine or " or ".join(ENGINES)}, '
-                'which cannot be imported: run '
-                f'`pip install {engine or ENGINES[0]}`.')
-        self.engine = engine or installed[0]
+        self.engine = choose_engine(engine, dtype)
         self.dtype = dtype
-        if dtype != 'float32':
-            _check_processor(dtype)
         self.name = 'the exported file'
         if not isinstance(file, bytes):
             self.name = str(file)
@@ -148,6 +128,31 @@ class Session:
             entry.key: entry.value
             for entry in proto.metadata_props
         }, [output.name for output in proto.graph.output])
+
+
+def choose_engine(engine: str | None = None, dtype: str = 'float32') -> str:
+    """The engine that runs a file here; see :class:`Session`."""
+    if dtype not in _DTYPES:
+        raise ValueError(f'dtype={dtype!r} is not known: use one of '
+                         f'{", ".join(_DTYPES)}.')
+    if dtype != 'float32':
+        if engine == 'onnxruntime':
+            raise ValueError(
+                f'dtype={dtype!r} is what ONNX Runtime does not compute '
+                "in on a CPU: use float32, or engine='openvino'.")
+        engine = engine or 'openvino'
+    installed = [name for name in ENGINES if find_spec(name) is not None]
+    if engine is not None and engine not in ENGINES:
+        raise ValueError(f'engine={engine!r} is not known: use one of '
+                         f'{", ".join(ENGINES)}.')
+    if not installed or engine not in (None, *installed):
+        raise ImportError(
+            f'An exported file runs in {engine or " or ".join(ENGINES)}, '
+            'which cannot be imported: run '
+            f'`pip install {engine or ENGINES[0]}`.')
+    if dtype != 'float32':
+        _check_processor(dtype)
+    return engine or installed[0]
 
 
 def _check_processor(dtype: str) -> None:

@@ -118,6 +118,32 @@ def test_ours_alone(monkeypatch, tmp_path, same_process, capsys):
     assert explained['agreement']['difference'] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.heavy
+def test_exported_beside_by_hand(monkeypatch, tmp_path, same_process):
+    pytest.importorskip('openvino')
+    out = tmp_path / 'out.json'
+    run(monkeypatch, CONFIG, '--cases', 'predict', 'exported', '--modes',
+        'fp32', 'exported-fp32', '--out', out)
+    results = json.loads(out.read_text())['cases']
+    operations = [[m['task']['operation'] for m in case['measurements']]
+                  for case in results]
+    assert operations == [['predict'] * 2, ['predict_by_hand', 'predict']]
+    for case in results:
+        (comparison, ) = case['comparisons']
+        assert comparison['agreement']['exact']
+        assert not comparison['agreement']['failed']
+        assert comparison['agreement']['difference'] > 0
+
+
+def test_exported_needs_openvino(monkeypatch):
+    monkeypatch.setattr('intr_mm.deploy.session.find_spec', lambda name: None)
+    monkeypatch.setattr('benchmarks.cases.check_requirements', lambda: None)
+    with pytest.raises(SystemExit, match='run `pip install openvino`'):
+        run(monkeypatch, CONFIG, '--cases', 'exported', '--modes',
+            'exported-fp32')
+
+
 @pytest.mark.parametrize('config, folder, message', [
     (CONFIG, 'nowhere', 'has no models/intr.py: name a checkout'),
     (CONFIG, '', 'leave --official out'),
