@@ -93,7 +93,7 @@ if __name__ == '__main__':
         extras_require={
             'mim': mminstall,
             'onedl': onedl,
-            'deploy': [*deploy, 'openvino'],
+            'deploy': deploy,
             'tests': tests,
         },
         cmdclass={'build_py': build_py_with_mim},
