@@ -59,6 +59,13 @@ def parse_args() -> argparse.Namespace:
         help='divides the logits that are compared; above 1 where the model '
         'is all but certain of its training images (default: 1)')
     parser.add_argument(
+        '--cutmix',
+        type=number(.01, kind=float),
+        metavar='ALPHA',
+        help='also learn what the model predicts of feature maps pasted into '
+        'each other, by CutMix with this alpha, such as 1; for small data '
+        'sets, at twice the time of the head')
+    parser.add_argument(
         '--amp',
         action='store_true',
         help='enable automatic-mixed-precision training, in bfloat16 where it '
@@ -67,12 +74,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
+def evidence_model(model: ConfigDict,
+                   temperature: float = 1.,
+                   cutmix: float | None = None) -> ConfigDict:
     """Config of a model whose head explains another.
 
     Args:
         model: Config of an ``INTRClassifier`` or an ``ImageClassifier``.
-        temperature: See :class:`intr_mm.models.EvidenceReader`.
+        temperature, cutmix: See :class:`intr_mm.models.EvidenceReader`.
     """
     head, neck = model.head, model.get('neck')
     new = dict(
@@ -80,7 +89,8 @@ def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
         num_classes=head.num_classes,
         auxiliary=head,
         distill=True,
-        temperature=temperature)
+        temperature=temperature,
+        cutmix=cutmix)
     kept = ('channels_last', 'pad_after_backbone', 'feature_cache')
     model = ConfigDict(
         type='INTRClassifier',
@@ -107,7 +117,7 @@ def evidence_model(model: ConfigDict, temperature: float = 1.) -> ConfigDict:
 def prepare_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config, 'model', 'train_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
-    cfg.model = evidence_model(cfg.model, args.temperature)
+    cfg.model = evidence_model(cfg.model, args.temperature, args.cutmix)
     cfg.load_from = None if args.resume else args.checkpoint
     cfg.resume = args.resume
     cfg.launcher = 'none'

@@ -1,6 +1,7 @@
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmpretrain.models import CutMix
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
@@ -30,6 +31,11 @@ class EvidenceReader(EvidenceHead):
             <https://arxiv.org/abs/1503.02531>`_: above 1, what the other head
             thinks of the less likely classes counts more. It matters where
             that head is all but certain of the images it was trained on.
+        cutmix: With ``distill``, a batch is also learned from with a rectangle
+            of each feature map pasted over by another image's, `CutMix
+            <https://arxiv.org/abs/1905.04899>`_ of features. The other head is
+            asked about these too, of which it is less certain. This is its
+            ``alpha``, 1 for rectangles of all sizes alike. None leaves it out.
         **kwargs: Those of :class:`EvidenceHead`.
     """
 
@@ -38,12 +44,18 @@ class EvidenceReader(EvidenceHead):
                  auxiliary_neck: dict | None = None,
                  distill: bool = False,
                  temperature: float = 1.,
+                 cutmix: float | None = None,
                  **kwargs) -> None:
         super().__init__(**kwargs)
         if not temperature > 0:
             raise ValueError('EvidenceReader needs a temperature above 0, got '
                              f'{temperature}.')
+        if cutmix is not None and not (distill and cutmix > 0):
+            raise ValueError(
+                'EvidenceReader needs distill=True and a number above 0 for '
+                f'cutmix, got distill={distill} and cutmix={cutmix}.')
         self.temperature = temperature
+        self.cutmix = cutmix and CutMix(cutmix)
         self.auxiliary = MODELS.build(auxiliary)
         if getattr(self.auxiliary, 'multi_label', False):
             raise ValueError(
@@ -86,6 +98,8 @@ class EvidenceReader(EvidenceHead):
             raise RuntimeError(
                 'EvidenceReader learns from a trained model, but none was '
                 'loaded: set load_from=CHECKPOINT.')
+        if self.cutmix is not None:
+            feats, padding_mask = self._with_pasted(feats, padding_mask)
         decoded, mass = self._decode(self.pre_logits(feats), padding_mask)
         with torch.no_grad():
             teacher = self._ask_auxiliary(feats, padding_mask)
@@ -96,6 +110,21 @@ class EvidenceReader(EvidenceHead):
         if self.mass_weight:
             losses.update(self._loss_mass(decoded, mass, teacher.argmax(1)))
         return losses
+
+    def _with_pasted(
+            self, feats: tuple[Tensor, ...], padding_mask: Tensor | None
+    ) -> tuple[tuple[Tensor], Tensor | None]:
+        """A batch, and it again with parts pasted over: (2 * B, ...)."""
+        planes = last_of(feats).detach()  # (B, C_in, H, W)
+        if padding_mask is not None:
+            planes = torch.cat((planes, padding_mask[:, None].to(planes)), 1)
+        # which is done in place, and mixes labels too
+        pasted, _ = self.cutmix.mix(planes.clone(),
+                                    planes.new_zeros(len(planes), 1))
+        both = torch.cat((planes, pasted))
+        if padding_mask is None:
+            return (both, ), None
+        return (both[:, :-1], ), both[:, -1].bool()
 
     def predict(self,
                 feats: tuple[Tensor, ...],

@@ -1,4 +1,5 @@
 """The evidence head: its maps add up to its scores."""
+import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -183,7 +184,8 @@ def _trains_neck(model) -> bool:
     return model.neck.input_proj.weight.grad is not None
 
 
-def test_distill_learns_a_loaded_model():
+@pytest.mark.parametrize('cutmix', [None, 1.])
+def test_distill_learns_a_loaded_model(cutmix):
     """The head takes over the predictions of a trained linear one."""
     linear = dict(type='LinearClsHead', num_classes=5, in_channels=32)
     pooling = dict(type='GlobalAveragePooling')
@@ -197,7 +199,8 @@ def test_distill_learns_a_loaded_model():
         in_channels=32,
         auxiliary=linear,
         auxiliary_neck=pooling,
-        distill=True)
+        distill=True,
+        cutmix=cutmix)
     model = tiny_model(
         neck=None, head=dict(head, _delete_=True), frozen=('backbone', ))
     data = prepared(model, *SIZES)
@@ -219,6 +222,34 @@ def test_distill_learns_a_loaded_model():
     for name, value in stock.state_dict().items():
         name = name.replace('head.', 'head.auxiliary.')
         assert torch.equal(learned[name], value), name
+
+
+def test_pasted_cells_keep_their_padding():
+    """What is pasted comes from one other image and the same place, and is
+    padding where it was; the batch itself comes first."""
+    np.random.seed(0)
+    torch.manual_seed(0)
+    reader = MODELS.build(
+        evidence_cfg(
+            type='EvidenceReader',
+            auxiliary=evidence_cfg(),
+            distill=True,
+            cutmix=1.))
+    maps = torch.arange(4.)[:, None, None, None].expand(-1, 3, 6, 7)
+    padding = torch.zeros(4, 6, 7, dtype=torch.bool)
+    padding[1, 4:] = padding[3, :, 5:] = True
+    (both, ), mask = reader._with_pasted((maps, ), padding)
+    assert_close(both[:4], maps)
+    assert torch.equal(mask[:4], padding)
+    origin = both[4:, 0].long()  # (4, 6, 7)
+    rows, columns = torch.meshgrid(
+        torch.arange(6), torch.arange(7), indexing='ij')
+    assert torch.equal(mask[4:], padding[origin, rows, columns])
+    own = torch.arange(4)[:, None, None]
+    assert 0 < (origin != own).float().mean() < 1
+    assert all(len(image.unique()) <= 2 for image in origin)
+    (both, ), mask = reader._with_pasted((maps, ), None)
+    assert both.shape == (8, 3, 6, 7) and mask is None
 
 
 def sums_up(model):
@@ -254,6 +285,8 @@ def test_autocast():
     (dict(num_heads=3), 'num_heads=3'),
     (dict(num_classes=0), 'num_classes >= 1'),
     (dict(num_classes=None), 'num_classes'),
+    (dict(type='EvidenceReader', auxiliary=evidence_cfg(),
+          cutmix=1.), 'distill=False and cutmix=1.0'),
 ])
 def test_refuses(changes, words):
     with pytest.raises(ValueError, match=words):

@@ -16,13 +16,13 @@ LINEAR = dict(
 @pytest.fixture
 def train(images, tmp_path, monkeypatch, run_tool):
 
-    def train(model, config=CONFIG, **options):
+    def train(model, config=CONFIG, flags=(), **options):
         monkeypatch.chdir(tmp_path)
         path = save_model(model, tmp_path / 'trained.pth')
         options = {**data_options(images), **options}
         options = {k: v for k, v in options.items() if 'test' not in k}
         run_tool(TOOL, config, path, '--work-dir', 'out', '--max-epochs', '2',
-                 '--lr', '.01', '--cfg-options',
+                 '--lr', '.01', *flags, '--cfg-options',
                  'train_dataloader.num_workers=0',
                  'train_dataloader.persistent_workers=False',
                  *(f'{key}={value}' for key, value in options.items()))
@@ -39,13 +39,14 @@ def figures(work_dir):
 
 def test_explains_an_intr(train, tmp_path):
     model = tiny_model(std=5)
-    weights = train(model)
+    weights = train(model, flags=('--temperature', '2', '--cutmix', '1'))
     for name, value in model.state_dict().items():
         name = name.replace('head.', 'head.auxiliary.')
         assert torch.equal(weights[name], value), name
     assert 0 <= figures(tmp_path)['teacher/agreement'] <= 100
     cfg = Config.fromfile(tmp_path / 'out' / 'tiny_intr.py')
     assert cfg.model.head.auxiliary.type == 'INTRHead'
+    assert (cfg.model.head.temperature, cfg.model.head.cutmix) == (2, 1)
 
 
 def test_explains_a_stock_classifier(train, tmp_path):
