@@ -87,11 +87,14 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
     Cases that no implementation takes part in are left out.
 
     Raises:
-        ValueError: ``--photos`` holds none, or the processor does not compute
-            in a mode.
+        ValueError: ``--photos`` holds none, or the processor or ``--device``
+            does not compute in a mode.
         ImportError: An exported file cannot be run.
     """
     for mode in EXPORTED_MODES.keys() & args.modes:
+        if args.device != 'cpu':
+            raise ValueError(f'--modes {mode} runs on the CPU alone, not on '
+                             f'{args.device}: leave one of the two out.')
         check_requirements()
         choose_engine('openvino', EXPORTED_MODES[mode])
     files = find_photos(args.photos, args.num_photos) if args.photos else ()
@@ -137,31 +140,26 @@ def plan(args: argparse.Namespace) -> list[tuple[Case, list[Task]]]:
 
 def _tasks(name: str, args: argparse.Namespace) -> list[list[Task]]:
     """Groups of tasks to be compared."""
-    operations = {
-        'predict': ('predict', (*INFERENCE_MODES, *EXPORTED_MODES)),
-        'exported': ('predict', EXPORTED_MODES),
-        'data': ('augment', ('fp32', )),
-        'decoder': ('decode', INFERENCE_MODES),
-        'train': ('train', TRAINING_MODES),
-        'train-views': ('train', TRAINING_MODES),
-        'train-classes': ('train', TRAINING_MODES),
-    }
-    operation, able = operations.get(name, ('predict', INFERENCE_MODES))
-    modes = [mode for mode in args.modes if mode in able]
-    if name == 'load':
-        if 'fp32' not in args.modes:
-            return []
-        return [[Task('fp32', 'load_by_pillow'), Task('fp32', 'load')]]
-    if name == 'exported':
-        return [[Task(mode, 'predict_by_hand'),
-                 Task(mode, 'predict')] for mode in modes]
-    if name == 'explain':
+    operations, able = {
+        'predict': (('predict', ), (*INFERENCE_MODES, *EXPORTED_MODES)),
+        # of ours alone, the second against the first
+        'exported': (('predict_by_hand', 'predict'), EXPORTED_MODES),
         # with one class's maps of all attention heads, against without
-        return [[Task(mode, 'explain'),
-                 Task(mode, 'scores')] for mode in modes]
+        'explain': (('explain', 'scores'), INFERENCE_MODES),
+        'load': (('load_by_pillow', 'load'), ('fp32', )),
+        'data': (('augment', ), ('fp32', )),
+        'decoder': (('decode', ), INFERENCE_MODES),
+        'train': (('train', ), TRAINING_MODES),
+        'train-views': (('train', ), TRAINING_MODES),
+        'train-classes': (('train', ), TRAINING_MODES),
+    }.get(name, (('predict', ), INFERENCE_MODES))
+    modes = [mode for mode in args.modes if mode in able]
+    if len(operations) > 1:
+        return [[Task(mode, operation) for operation in operations]
+                for mode in modes]
     if args.official and name != 'train-classes':
         modes.insert(0, 'official')
-    return [[Task(mode, operation) for mode in modes]]
+    return [[Task(mode, *operations) for mode in modes]]
 
 
 def draw_views(number: int, seed: int) -> tuple[tuple[int, int], ...]:

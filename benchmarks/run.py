@@ -196,14 +196,17 @@ def measure(args: argparse.Namespace, cfg: Config,
             mode:
             partial(
                 OurINTR, mode=mode, compile=not args.no_compile, **settings)
-            for mode in args.modes
+            for mode in args.modes if mode not in EXPORTED_MODES
         }
-        for mode in EXPORTED_MODES:
-            builders[mode] = partial(
+        builders.update({
+            mode:
+            partial(
                 ExportedINTR,
                 cfg=settings['cfg'],
-                dtype=EXPORTED_MODES[mode],
-                weights=Path(folder))
+                dtype=dtype,
+                weights=settings['weights'])
+            for mode, dtype in EXPORTED_MODES.items()
+        })
         if args.official is not None:
             builders['official'] = partial(
                 OfficialINTR, code=Path(args.official).resolve(), **settings)

@@ -115,7 +115,7 @@ class EvidenceReader(EvidenceHead):
             self, feats: tuple[Tensor, ...], padding_mask: Tensor | None
     ) -> tuple[tuple[Tensor], Tensor | None]:
         """A batch, and it again with parts pasted over: (2 * B, ...)."""
-        planes = last_of(feats).detach()  # (B, C_in, H, W)
+        planes = last_of(feats)  # (B, C_in, H, W)
         if padding_mask is not None:
             planes = torch.cat((planes, padding_mask[:, None].to(planes)), 1)
         # which is done in place, and mixes labels too

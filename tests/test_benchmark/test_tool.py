@@ -144,6 +144,13 @@ def test_exported_needs_openvino(monkeypatch):
             'exported-fp32')
 
 
+def test_exported_runs_on_the_cpu_alone(monkeypatch):
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
+    with pytest.raises(SystemExit, match='CPU alone, not on cuda:0'):
+        run(monkeypatch, CONFIG, '--cases', 'exported', '--modes',
+            'exported-fp32', '--device', 'cuda:0')
+
+
 @pytest.mark.parametrize('config, folder, message', [
     (CONFIG, 'nowhere', 'has no models/intr.py: name a checkout'),
     (CONFIG, '', 'leave --official out'),
