@@ -26,6 +26,7 @@ from intr_mm.checkpoints import TO_OFFICIAL, rename
 from intr_mm.command_line.machine import (keep_freed_memory, use_amp,
                                           use_huge_pages)
 from intr_mm.deploy import ExportedClassifier, export_onnx
+from intr_mm.deploy.session import openvino_core
 from intr_mm.engine import optimize_for_inference
 from .cases import INFERENCE_MODES, Case
 from .inputs import (load_model, make_images, make_labels, make_memory,
@@ -240,11 +241,10 @@ class ExportedINTR:
     def predict_by_hand(self, case: Case) -> Prepared:
         """Logits (B, C) of a batch, by PyTorch's exporter for this batch and
         size alone, and OpenVINO's own calls."""
-        import openvino
         images = make_images(case, 'cpu')
         program = torch.onnx.export(
             self._load(case), (images, ), dynamo=True, verbose=False)
-        core = openvino.Core()
+        core = openvino_core()
         compiled = core.compile_model(
             core.read_model(program.model_proto.SerializeToString()), 'CPU',
             dict(

@@ -1,4 +1,5 @@
 """An ONNX file in one of the engines that run such."""
+import functools
 import json
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -106,13 +107,12 @@ class Session:
 
     def _start_openvino(self, content: bytes) -> tuple[dict, list[str]]:
         import onnx
-        import openvino
         proto = onnx.load_from_string(content)
         # An input with a default is a constant to OpenVINO.
         defaults = proto.graph.initializer
         for default in [d for d in defaults if d.name == 'padding_mask']:
             defaults.remove(default)
-        core = openvino.Core()
+        core = openvino_core()
         compiled = core.compile_model(
             core.read_model(proto.SerializeToString()), 'CPU',
             dict(
@@ -155,11 +155,23 @@ def choose_engine(engine: str | None = None, dtype: str = 'float32') -> str:
     return engine or installed[0]
 
 
+@functools.cache
+def openvino_core():
+    """OpenVINO's ``Core``, one for the process.
+
+    Each sets a stack for signals of its own, and restores, when it is freed,
+    the one that it found. Of two, the second restores what the first has
+    freed, and the next signal that Python handles, as when a worker of a data
+    loader ends, is a segmentation fault (OpenVINO 2026.4).
+    """
+    import openvino
+    return openvino.Core()
+
+
 def _check_processor(dtype: str) -> None:
     """Require a processor that computes in a type, which is but a hint to
     OpenVINO."""
-    import openvino
-    core = openvino.Core()
+    core = openvino_core()
     if _DTYPES[dtype][1] not in core.get_property('CPU',
                                                   'OPTIMIZATION_CAPABILITIES'):
         name = core.get_property('CPU', 'FULL_DEVICE_NAME')

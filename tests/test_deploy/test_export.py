@@ -1,6 +1,7 @@
 """One exported file computes what PyTorch does, for any batch and size."""
 import json
 import runpy
+import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -15,7 +16,7 @@ from intr_mm.apis import INTRInferencer
 from intr_mm.deploy import (ExportedClassifier, export_onnx, onnx_export,
                             quantize_onnx)
 from intr_mm.deploy.quantization import compare_sessions
-from intr_mm.deploy.session import ENGINES, Session
+from intr_mm.deploy.session import ENGINES, Session, openvino_core
 from intr_mm.models import explain_batch
 from ..test_models.test_evidence_head import evidence_cfg
 from ..tiny import (CONFIG, ROOT, data_options, save_model, tiny_batch,
@@ -215,7 +216,7 @@ def test_refusals(evidence, tmp_path):
 @torch.no_grad()
 def test_half_precision(intr, images, run_tool, tmp_path, monkeypatch):
     import openvino
-    able = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    able = openvino_core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     _, path, model = intr
     inputs = padded_batch(1, 64, 96, False)[0]['inputs']
     expected = model(inputs)
@@ -232,6 +233,23 @@ def test_half_precision(intr, images, run_tool, tmp_path, monkeypatch):
         run_tool('test.py', CONFIG, path, '--fast', 'float16', '--work-dir',
                  tmp_path, '--cfg-options',
                  f'test_dataloader.dataset.data_root={images}')
+
+
+@needs_export
+@needs_openvino
+def test_signals_after_sessions_are_gone(intr):
+    """In a process of its own, which a wrong stack for signals would end."""
+    code = f"""
+import signal
+from intr_mm.deploy.session import Session
+first, second = (Session({intr[1]!r}, 'openvino') for _ in range(2))
+del first, second
+signal.signal(signal.SIGCHLD, lambda *_: print('handled'))
+signal.raise_signal(signal.SIGCHLD)"""
+    done = subprocess.run([sys.executable, '-c', code],
+                          capture_output=True,
+                          text=True)
+    assert done.returncode == 0 and 'handled' in done.stdout, done.stderr
 
 
 @needs_export
