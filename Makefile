@@ -80,12 +80,13 @@ demo: setup
 	$(call run_demo,intr_demo_evidence,$(EVIDENCE))
 	$(BIN)/python tools/analysis_tools/summarize_demo.py $(DEMO) $(EVIDENCE)
 
+# Without another worker for one that crashed: files by worker then hang.
 test: setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --max-worker-restart=0 $(PYTEST_ARGS)
 
 # The same suite on OpenMMLab's last releases.
 test-legacy: setup-legacy
-	$(LEGACY_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(LEGACY_VENV)/bin/python -m pytest --max-worker-restart=0 $(PYTEST_ARGS)
 
 # Sphinx itself asks for Python 3.11.
 $(VENV)/.docs: $(VENV)/.done requirements/docs.txt
