@@ -186,7 +186,9 @@ class ExportedClassifier(BaseModel):
             seen = shapes_alone(shapes, self.data_preprocessor)
         outputs = [None] * len(inputs)  # of each image
         for (height, width), places in places_by_shape(seen).items():
-            images = inputs[places][:, :, :height, :width]
+            images = inputs[..., :height, :width]
+            if len(places) < len(images):
+                images = images[places]
             mask = mask_outside([shapes[i] for i in places], (height, width),
                                 (height, width))
             found = self.session(images, mask, names)

@@ -213,6 +213,7 @@ def _to_onnx(graph: ExportableClassifier, opset: int | None,
     proto = compose.merge_models(first, second,
                                  [('feature_map', 'feature_map')])
     del proto.opset_import[1:]  # each graph's own, which are the same
+    _leave_guards_out(proto)
     _let_mask_be_left_out(proto)
     helper.set_model_props(
         proto,
@@ -244,6 +245,31 @@ def _name_sizes(proto, **names: Sequence[str]) -> None:
                 dim.dim_param = known[dim.dim_param]
             elif dim.dim_param:
                 dim.ClearField('dim_param')
+
+
+def _leave_guards_out(proto) -> None:
+    """Leave out where attention's weights that are no numbers become 0, as
+    those of a query that sees no key. There is none, as no image is all
+    padding, and engines do not fuse attention with that in it."""
+    graph = proto.graph
+    guards = {
+        node.output[0]
+        for node in graph.node if node.op_type == 'IsNaN'
+    }
+    guarded = {
+        node.output[0]: node.input[2]
+        for node in graph.node
+        if node.op_type == 'Where' and node.input[0] in guards
+    }
+    nodes = [
+        node for node in graph.node
+        if not {*guards, *guarded}.intersection(node.output)
+    ]
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            node.input[i] = guarded.get(name, name)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _let_mask_be_left_out(proto) -> None:
