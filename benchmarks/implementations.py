@@ -230,11 +230,13 @@ class ExportedINTR:
         self.weights = weights
 
     def predict(self, case: Case) -> Prepared:
-        """Logits (B, C) of a batch, by a file for any batch and size."""
+        """Logits (B, C) of a batch, by a file for any batch and size, which
+        OpenVINO compiles for this one."""
         file = self.weights / f'{case.num_classes}.onnx'
         if not file.exists():
             export_onnx(self._load(case), str(file))
-        model = ExportedClassifier(str(file), 'openvino', self.dtype)
+        model = ExportedClassifier(
+            str(file), 'openvino', self.dtype, compile=True)
         images, samples = make_images(case, 'cpu'), make_samples(case)
         return lambda: model(images, samples), None
 

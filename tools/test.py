@@ -62,7 +62,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='let `--fast` compile the backbone, for long tests')
+        help='let `--fast` compile the backbone, for long tests; an exported '
+        'file for each size of images, where these are few')
     parser.add_argument(
         '--show-dir',
         type=output_folder,
@@ -101,10 +102,9 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
-    if is_exported(args.checkpoint) and (args.compile or args.amp or args.tta):
-        parser.error(
-            'an exported file runs as it is, without --compile, --amp '
-            'and --tta: give the checkpoint')
+    if is_exported(args.checkpoint) and (args.amp or args.tta):
+        parser.error('an exported file runs as it is, without --amp and '
+                     '--tta: give the checkpoint')
     if args.out is None and args.out_item is not None:
         parser.error('--out-item needs the path of the file in --out')
     if args.out is not None:
@@ -201,6 +201,7 @@ def main() -> None:
             type='ExportedClassifier',
             file=args.checkpoint,
             dtype=args.fast or 'float32',
+            compile=args.compile,
             test_cfg=cfg.model.get('test_cfg'))
         cfg.load_from = None
     setup_cpu_distributed(cfg)

@@ -114,7 +114,7 @@ class ExportedClassifier(BaseModel):
 
     Args:
         file: The file.
-        engine, dtype: See :class:`Session`.
+        engine, dtype, compile: See :class:`Session`.
         test_cfg: See :class:`BaseExplainingHead`.
         data_preprocessor: Ignored, for runners that give one: the file says
             how images are normalised.
@@ -127,9 +127,10 @@ class ExportedClassifier(BaseModel):
                  file: str,
                  engine: str | None = None,
                  dtype: str = 'float32',
+                 compile: bool = False,
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
-        session = Session(file, engine, dtype)
+        session = Session(file, engine, dtype, compile)
         meta = session.metadata
         super().__init__(INTRDataPreprocessor(**meta['preprocessor']))
         self.session = session

@@ -252,10 +252,7 @@ def _leave_guards_out(proto) -> None:
     those of a query that sees no key. There is none, as no image is all
     padding, and engines do not fuse attention with that in it."""
     graph = proto.graph
-    guards = {
-        node.output[0]
-        for node in graph.node if node.op_type == 'IsNaN'
-    }
+    guards = {node.output[0] for node in graph.node if node.op_type == 'IsNaN'}
     guarded = {
         node.output[0]: node.input[2]
         for node in graph.node

@@ -79,16 +79,15 @@ def padded_batch(batch, height, width, padding):
 @needs_export
 @pytest.mark.parametrize(
     'head', ['intr', pytest.param('evidence', marks=pytest.mark.heavy)])
-@pytest.mark.parametrize('engine', [
-    pytest.param(
-        name,
-        marks=pytest.mark.skipif(not find_spec(name), reason='not installed'))
-    for name in ENGINES
+@pytest.mark.parametrize('options', [
+    dict(engine='onnxruntime'),
+    pytest.param(dict(engine='openvino'), marks=needs_openvino),
+    pytest.param(dict(compile=True), marks=needs_openvino)
 ])
 @torch.no_grad()
-def test_any_batch_and_size(request, engine, head):
+def test_any_batch_and_size(request, options, head):
     *_, path, model = request.getfixturevalue(head)
-    session = Session(path, engine)
+    session = Session(path, **options)
     # what the file says of padding: the official code's way
     plain = tiny_model(**(EVIDENCE if head == 'evidence' else {}))
     plain.load_state_dict(model.state_dict())
@@ -209,6 +208,28 @@ def test_refusals(evidence, tmp_path):
         Session(held, dtype='int4')
     with pytest.raises(ValueError, match="bfloat16.*engine='openvino'"):
         Session(held, 'onnxruntime', 'bfloat16')
+    with pytest.raises(ValueError, match="compile=True.*engine='openvino'"):
+        Session(held, 'onnxruntime', compile=True)
+
+
+@needs_export
+@needs_openvino
+def test_compiles_once_for_a_size(intr, images, run_tool, tmp_path,
+                                  monkeypatch):
+    import openvino
+    compiled = []
+    compile_model = openvino.Core.compile_model
+
+    def count(core, graph, *args):
+        compiled.append([tuple(i.partial_shape) for i in graph.inputs])
+        return compile_model(core, graph, *args)
+
+    monkeypatch.setattr(openvino.Core, 'compile_model', count)
+    run_tool('test.py', CONFIG, intr[1], '--fast', 'float32', '--compile',
+             '--work-dir', tmp_path, '--cfg-options',
+             f'test_dataloader.dataset.data_root={images}')
+    # three batches of three, and the last; without their mask
+    assert compiled == [[(3, 3, 48, 48)], [(2, 3, 48, 48)]]
 
 
 @needs_export
