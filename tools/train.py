@@ -11,8 +11,8 @@ from intr_mm.checkpoints import choose_start, claim_work_dir
 from intr_mm.command_line import (ToolParser, add_checkpoint_check,
                                   check_config, check_data_folders,
                                   cut_schedule, cut_topk, fill_num_classes,
-                                  merge_options, output_folder, read_config,
-                                  run_tool)
+                                  leave_out_unreadable, merge_options,
+                                  output_folder, read_config, run_tool)
 from intr_mm.command_line.machine import (advise_threads, keep_freed_memory,
                                           setup_cpu_distributed, use_amp,
                                           use_huge_pages)
@@ -54,6 +54,12 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate by the ratio of the actual batch size '
         'to `auto_scale_lr.base_batch_size`')
+    parser.add_argument(
+        '--skip-unreadable',
+        action='store_true',
+        help='name and count images of the validation that cannot be read, '
+        'and leave them out of its figures; without, the first ends the run '
+        'at its first validation. Training passes over such anyway')
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
@@ -138,6 +144,8 @@ def main() -> None:
 def train(cfg: Config, args: argparse.Namespace) -> None:
     add_checkpoint_check(cfg)
     check_data_folders(cfg, 'train_dataloader', 'val_dataloader')
+    if args.skip_unreadable and cfg.get('val_dataloader') is not None:
+        leave_out_unreadable(cfg, 'val_dataloader')
     fill_num_classes(cfg, 'train_dataloader')
     cut_topk(cfg, args.cfg_options)
     cut_schedule(cfg)

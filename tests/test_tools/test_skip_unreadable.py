@@ -60,6 +60,18 @@ def test_figures_are_those_without_it(damaged, checkpoint, tmp_path, run_tool,
                  *options(damaged / 'cut'))
 
 
+def test_training_validates_without_it(damaged, tmp_path, run_tool, capfd):
+    args = 'train.py', CONFIG, '--work-dir', tmp_path, *options(
+        damaged / 'cut', 'train_cfg.max_epochs=1')
+    with pytest.raises(SystemExit, match=f"{CUT}' cannot be read"):
+        run_tool(*args)
+    capfd.readouterr()
+    run_tool(*args, '--overwrite', '--skip-unreadable')
+    printed = ''.join(capfd.readouterr())
+    assert 'Of the 11 images of val_dataloader, 1 cannot be read' in printed
+    assert 'Epoch(val) [1][4/4]' in printed
+
+
 def test_explanations_are_evaluated_without_it(damaged, checkpoint, tmp_path,
                                                run_tool, capfd):
     out = tmp_path / 'out'
