@@ -14,8 +14,9 @@ from intr_mm.checkpoints.writing import AtomicLocalBackend
 from .onnx_export import BACKBONE, check_requirements
 from .session import Session
 
-# What engines compute in int8 without leaving it in between.
-_OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'MaxPool')
+# Not Add: what residual connections carry through all blocks would be rounded
+# in each, by the range of all its channels.
+_OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Relu', 'MaxPool')
 
 
 def quantize_onnx(file: str,
