@@ -171,7 +171,7 @@ def choose_engine(engine: str | None = None,
         if engine == 'onnxruntime':
             raise ValueError('compile=True is what ONNX Runtime does not do: '
                              "leave it out, or use engine='openvino'.")
-        engine = 'openvino'
+        engine = engine or 'openvino'
     installed = [name for name in ENGINES if find_spec(name) is not None]
     if engine is not None and engine not in ENGINES:
         raise ValueError(f'engine={engine!r} is not known: use one of '

@@ -202,8 +202,9 @@ def test_refusals(evidence, tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no file')
     with pytest.raises(ValueError, match='bad.onnx.* cannot be run'):
         INTRInferencer(str(tmp_path / 'bad.onnx'))
-    with pytest.raises(ValueError, match='engine='):
-        Session(held, 'caffe')
+    for compiled in (False, True):
+        with pytest.raises(ValueError, match="engine='caffe' is not known"):
+            Session(held, 'caffe', compile=compiled)
     with pytest.raises(ValueError, match="dtype='int4' is not known"):
         Session(held, dtype='int4')
     with pytest.raises(ValueError, match="bfloat16.*engine='openvino'"):
