@@ -80,7 +80,8 @@ demo: setup
 	$(call run_demo,intr_demo_evidence,$(EVIDENCE))
 	$(BIN)/python tools/analysis_tools/summarize_demo.py $(DEMO) $(EVIDENCE)
 
-# Without another worker for one that crashed: files by worker then hang.
+# Where a worker crashes, pytest-xdist would start another, and then wait for
+# ever for the rest of the file that the first was at.
 test: setup
 	$(BIN)/python -m pytest --max-worker-restart=0 $(PYTEST_ARGS)
 
