@@ -27,9 +27,9 @@ def quantize_onnx(file: str,
 
     Weights have a scale for each channel, activations one for each tensor, of
     the range that they take on ``images`` (ONNX Runtime's ``quantize_static``
-    in the format QDQ, which OpenVINO reads as well). Encoder and head stay in
-    float32: they are a small part of the time, and maps of an
-    :class:`EvidenceHead` add up to the score as before.
+    in the format QDQ, which OpenVINO reads as well). Sums of residual
+    connections, encoder and head stay in float32: they are a small part of the
+    time, and maps of an :class:`EvidenceHead` add up to the score as before.
 
     Args:
         file: A file of :func:`export_onnx`.
