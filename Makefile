@@ -27,7 +27,7 @@ DEMO := work_dirs/intr_demo
 EVIDENCE := $(DEMO)_evidence
 LOCK := requirements/lock-default.txt
 SETUP_FILES := setup.py $(addprefix requirements/,runtime.txt tests.txt deploy.txt)
-CODE := intr_mm benchmarks configs demo docs tools tests setup.py
+CODE := intr_mm intr_mm_flags benchmarks configs demo docs tools tests setup.py
 
 .PHONY: help setup setup-legacy demo test test-legacy docs lint format clean
 

@@ -75,7 +75,8 @@ if __name__ == '__main__':
         'interpretability, attention',
         author='intr_mm contributors',
         license='Apache License 2.0',
-        packages=find_packages(include=('intr_mm', 'intr_mm.*')),
+        packages=find_packages(
+            include=('intr_mm', 'intr_mm.*', 'intr_mm_flags')),
         package_data={'intr_mm.visualization': ['report_page/*']},
         python_requires='>=3.10',
         classifiers=[

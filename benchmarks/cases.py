@@ -7,26 +7,10 @@ from pathlib import Path
 from intr_mm.datasets import DETRAugment
 from intr_mm.deploy.onnx_export import check_requirements
 from intr_mm.deploy.session import choose_engine
+from .flags import (CLASS_COUNTS, EXPORTED_MODES, INFERENCE_MODES, OF_PHOTOS,
+                    TRAINING_MODES)
 
-# Precision of optimize_for_inference; fp32 is the model of the config.
-INFERENCE_MODES: dict[str, str | None] = {
-    'fp32': None,
-    'fast-fp32': 'float32',
-    'fast-bf16': 'bfloat16',
-}
-# In which OpenVINO runs an exported file.
-EXPORTED_MODES = {'exported-fp32': 'float32', 'exported-bf16': 'bfloat16'}
-TRAINING_MODES = ('fp32', 'amp')
 LOW_PRECISION = ('fast-bf16', 'exported-bf16', 'amp')
-CASES = ('predict', 'exported', 'explain', 'decoder', 'train', 'train-views',
-         'classes', 'train-classes', 'data', 'load')
-OF_PHOTOS = ('data', 'load')
-# Defaults where the number of classes varies.
-CLASS_COUNTS = {
-    'decoder': (200, 3000),
-    'classes': (200, 1000, 3000, 10000),
-    'train-classes': (200, 1000, 3000, 10000),
-}
 _PHOTO = (375, 500)  # what most photos of CUB have
 _SUFFIXES = ('.jpg', '.jpeg', '.png')
 

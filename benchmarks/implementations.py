@@ -28,7 +28,8 @@ from intr_mm.command_line.machine import (keep_freed_memory, use_amp,
 from intr_mm.deploy import ExportedClassifier, export_onnx
 from intr_mm.deploy.session import openvino_core
 from intr_mm.engine import optimize_for_inference
-from .cases import INFERENCE_MODES, Case
+from .cases import Case
+from .flags import INFERENCE_MODES
 from .inputs import (load_model, make_images, make_labels, make_memory,
                      make_samples, weights_file)
 

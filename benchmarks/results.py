@@ -9,10 +9,9 @@ from matplotlib.ticker import LogFormatter, NullLocator
 from terminaltables import AsciiTable
 
 from .cases import LOW_PRECISION, Case, Task
+from .flags import PLOTTED
 
 TOLERANCE = 1e-4
-# cases in which only the number of classes varies
-PLOTTED = {'classes': 'prediction', 'train-classes': 'training step'}
 
 
 @dataclass

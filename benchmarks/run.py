@@ -1,4 +1,4 @@
-"""The command line: asks implementations in turn and reports."""
+"""Asks implementations in turn and reports."""
 import argparse
 import platform
 import re
@@ -17,18 +17,15 @@ import torch
 from mmengine.config import Config
 
 import intr_mm
-from intr_mm.command_line import (DATA_FILES, OptionsAction, ToolParser,
-                                  device, load_config, number, output_file)
-from .cases import (CASES, CLASS_COUNTS, EXPORTED_MODES, INFERENCE_MODES,
-                    OF_PHOTOS, TRAINING_MODES, Case, Task, plan)
+from intr_mm.command_line import load_config
+from .cases import Case, Task, plan
+from .flags import EXPORTED_MODES
 from .implementations import (ExportedINTR, OfficialINTR, OurINTR,
                               check_official_code, official_args)
 from .inputs import save_random_weights, weights_file
-from .results import (PLOTTED, Measurement, Result, format_profiles,
-                      format_results, plot_classes)
+from .results import (Measurement, Result, format_profiles, format_results,
+                      plot_classes)
 from .workers import WorkerFailed, WorkerProcess
-
-CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'intr_cub.py'
 
 
 @dataclass
@@ -111,81 +108,6 @@ class Bench:
             self._workers.pop(name).close()
 
 
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        'Measure speed and RAM of INTR, alone or beside the '
-        'official code; benchmarks/README.md says how.',
-        'python tools/analysis_tools/benchmark.py --out benchmark.json')
-    add = parser.add_argument
-    add('config', nargs='?', default=str(CONFIG), help='config file path')
-    add('--official', help='checkout of github.com/Imageomics/INTR')
-    add('--cases',
-        '--works',
-        nargs='+',
-        choices=CASES,
-        help='what to measure; all by default, data only with --photos')
-    modes = list(dict.fromkeys([*INFERENCE_MODES, *TRAINING_MODES]))
-    add('--modes',
-        nargs='+',
-        choices=[*modes, *EXPORTED_MODES],
-        default=modes,
-        help='of ours; those of exported files, which need OpenVINO, only if '
-        'named')
-    add('--no-compile',
-        action='store_true',
-        help='fast modes without torch.compile, which needs a C++ compiler')
-    add('--photos', help='folder of class folders, for data')
-    add('--num-photos', type=number(1), default=64, help='how many, for data')
-    add('--classes', type=number(1), default=200, help='number of classes')
-    add('--class-counts',
-        nargs='+',
-        type=number(1),
-        help='numbers of classes where they vary; by default '
-        f'{CLASS_COUNTS["decoder"]} for the decoder alone, '
-        f'else {CLASS_COUNTS["classes"]}')
-    add('--batch-sizes',
-        nargs='+',
-        type=number(1),
-        default=[1, 8],
-        help='to predict and to decode')
-    add('--train-batch-size', type=number(1), default=4, help='to train')
-    for name, default, text in (
-        ('--img-size', (800, 1066), 'height and width to predict on'),
-        ('--train-img-size', (640, 640), 'to train on'),
-        ('--classes-img-size', (512, 512), 'where classes vary'),
-        ('--memory-size', (25, 34), 'cells, for the decoder alone'),
-    ):
-        add(name, nargs=2, type=number(1), default=default, help=text)
-    add('--repeat', type=number(1), default=5, help='runs of each after one')
-    add('--profile',
-        action='store_true',
-        help='print the ten longest operations of each')
-    add('--device', type=device, default='cpu', help='device to compute on')
-    add('--threads',
-        type=number(1),
-        default=torch.get_num_threads(),
-        help='threads of PyTorch; data takes one')
-    add('--seed', type=number(0), default=0, help='of weights and inputs')
-    add('--out',
-        type=output_file(*DATA_FILES),
-        help='JSON file for all figures')
-    add('--plot',
-        type=output_file('.png', '.pdf', '.svg', '.jpg'),
-        help=f'picture of the costs in {" and ".join(PLOTTED)}')
-    add('--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
-    args = parser.parse_args()
-    if args.cases is None:
-        args.cases = [c for c in CASES if c not in OF_PHOTOS or args.photos]
-    if set(OF_PHOTOS).intersection(args.cases) and not args.photos:
-        parser.error(f'{" and ".join(OF_PHOTOS)} need --photos')
-    if args.plot and not set(args.cases).intersection(PLOTTED):
-        parser.error(f'--plot needs {" or ".join(PLOTTED)} in --cases')
-    return args
-
-
 def measure(args: argparse.Namespace, cfg: Config,
             cases: list[tuple[Case, list[Task]]]) -> list[Result]:
     results = []
@@ -251,8 +173,8 @@ def describe_machine(device: str, threads: int) -> dict:
         })
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    args.threads = args.threads or torch.get_num_threads()
     cfg = load_config(args.config, args.cfg_options, 'model')
     try:
         if args.official is not None:

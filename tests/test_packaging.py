@@ -16,7 +16,8 @@ SHIPPED = ('configs', 'tools')
 def source(tmp_path_factory):
     """A copy of the checkout, so that building leaves nothing in it."""
     target = tmp_path_factory.mktemp('source')
-    for name in ('intr_mm', 'benchmarks', 'requirements') + SHIPPED:
+    for name in ('intr_mm', 'intr_mm_flags', 'benchmarks',
+                 'requirements') + SHIPPED:
         shutil.copytree(
             ROOT / name,
             target / name,
@@ -67,10 +68,11 @@ def test_wheel_carries_all_that_mim_looks_for(source, wheel):
     assert {name[len(prefix):]
             for name in names if name.startswith(prefix)} == mim
     modules = {name for name in names if not name.startswith(prefix)}
-    assert {name.split('/')[0].split('-')[0] for name in names} == {'intr_mm'}
-    assert files_below(source, ['intr_mm']) == {
+    packages = {'intr_mm', 'intr_mm_flags'}
+    assert {name.split('/')[0].split('-')[0] for name in names} == packages
+    assert files_below(source, packages) == {
         name
-        for name in modules if name.startswith('intr_mm/')
+        for name in modules if name.split('/')[0] in packages
     }
     assert wheel.read(f'{prefix}configs/intr_demo.py') == (
         ROOT / 'configs/intr_demo.py').read_bytes()

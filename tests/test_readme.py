@@ -132,9 +132,7 @@ def test_links_of_the_readme_exist():
 
 @every_page
 def test_flags_exist(page):
-    shared = (*ROOT.glob('benchmarks/*.py'),
-              ROOT / 'intr_mm/visualization/figure_flags.py',
-              ROOT / 'intr_mm/command_line/flags.py')
+    shared = (*ROOT.glob('benchmarks/*.py'), *ROOT.glob('intr_mm_flags/*.py'))
     shared = ''.join(path.read_text() for path in shared)
     for line in commands(page):
         tool = re.search(r'\btools/[\w/]+\.(py|sh)', line)

@@ -58,12 +58,12 @@ def test_wrong_figures_are_told(monkeypatch, capsys, tmp_path, load_tool):
     tool.METAFILE.write_text(entry)
     monkeypatch.setattr(sys, 'argv', ['update_metafile.py', '--check'])
     with pytest.raises(SystemExit, match='is out of date'):
-        tool.main()
+        tool.main(tool.parse_args())
     assert '-      FLOPs: 1' in capsys.readouterr().out
     assert tool.METAFILE.read_text() == entry
 
     monkeypatch.setattr(sys, 'argv', ['update_metafile.py'])
-    tool.main()
+    tool.main(tool.parse_args())
     written = yaml.safe_load(tool.METAFILE.read_text())[0]['Metadata']
     _, flops, parameters = load_tool('get_flops').count_config(
         Config.fromfile(ROOT / 'configs/intr_demo.py'))

@@ -111,6 +111,9 @@ def launch(args: list[str]) -> None:
 
 
 if __name__ == '__main__':
+    if {'-h', '--help'}.intersection(sys.argv):
+        print(__doc__)
+        raise SystemExit
     tool_args = torchrun_args(sys.argv[1], sys.argv[2:])
     use_prepared_python()
     path = os.environ.get('PYTHONPATH')

@@ -15,13 +15,9 @@ import argparse
 import asyncio
 import os
 
-from mmengine.device import get_device
 from PIL import Image
 
-from intr_mm.apis import INTRInferencer
-from intr_mm.apis.photo_server import ExplanationServer
-from intr_mm.command_line import (ToolParser, device, load_config, number,
-                                  run_tool)
+from intr_mm_flags import ToolParser, device, number
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,16 +49,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--device',
         type=device,
-        default=get_device(),
         help='where to run, such as `cuda:0`, by default on a GPU if any')
     parser.add_cfg_options()
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from mmengine.device import get_device
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.apis.photo_server import ExplanationServer
+from intr_mm.command_line import load_config, run_tool
+
+
+def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, 'model')
-    inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)
+    inferencer = INTRInferencer(
+        cfg, args.checkpoint, device=args.device or get_device())
     server = ExplanationServer(inferencer, args.host, args.port,
                                int(args.max_mb * 1e6), args.max_pixels)
     if args.host not in ('127.0.0.1', 'localhost', '::1'):
@@ -77,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -4,25 +4,8 @@ import argparse
 import os.path as osp
 from copy import deepcopy
 
-import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-
-from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line import (DATA_FILES, ToolParser, add_checkpoint_check,
-                                  check_config, check_data_folders, cut_topk,
-                                  fill_num_classes, leave_out_unreadable,
-                                  merge_options, number, output_file,
-                                  output_folder, read_config, run_tool)
-from intr_mm.command_line.machine import (advise_threads, check_display,
-                                          setup_cpu_distributed,
-                                          use_huge_pages)
-from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.deploy import is_exported
-from intr_mm.evaluation import OrderedDumpResults, PredictionTables
-
-NEEDS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
+from intr_mm_flags import (DATA_FILES, ToolParser, number, output_file,
+                           output_folder)
 
 
 def parse_args() -> argparse.Namespace:
@@ -102,7 +85,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
-    if is_exported(args.checkpoint) and (args.amp or args.tta):
+    if args.checkpoint.endswith('.onnx') and (args.amp or args.tta):
         parser.error('an exported file runs as it is, without --amp and '
                      '--tta: give the checkpoint')
     if args.out is None and args.out_item is not None:
@@ -116,6 +99,29 @@ def parse_args() -> argparse.Namespace:
                          f"{args.out_item or 'pred'}, which are written to "
                          f"{', '.join(endings)}: choose one of these endings")
     return args
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+
+from intr_mm.checkpoints import stored_temperature
+from intr_mm.command_line import (add_checkpoint_check, check_config,
+                                  check_data_folders, cut_topk,
+                                  fill_num_classes, leave_out_unreadable,
+                                  merge_options, read_config, run_tool)
+from intr_mm.command_line.machine import (advise_threads, check_display,
+                                          setup_cpu_distributed,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
+from intr_mm.deploy import is_exported
+from intr_mm.evaluation import OrderedDumpResults, PredictionTables
+
+NEEDS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -181,8 +187,7 @@ def add_tta(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = pipeline
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     check_display(args.show)
     use_huge_pages()
     advise_threads()
@@ -233,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -3,23 +3,7 @@
 import argparse
 import os.path as osp
 
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-
-from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (ToolParser, add_checkpoint_check,
-                                  check_config, check_data_folders,
-                                  cut_schedule, cut_topk, fill_num_classes,
-                                  leave_out_unreadable, merge_options,
-                                  output_folder, read_config, run_tool)
-from intr_mm.command_line.machine import (advise_threads, keep_freed_memory,
-                                          setup_cpu_distributed, use_amp,
-                                          use_huge_pages)
-from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.engine.hooks.checks import check_batches
-
-NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+from intr_mm_flags import ToolParser, output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,6 +55,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_cfg_options()
     parser.add_launcher()
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+
+from intr_mm.checkpoints import choose_start, claim_work_dir
+from intr_mm.command_line import (add_checkpoint_check, check_config,
+                                  check_data_folders, cut_schedule, cut_topk,
+                                  fill_num_classes, leave_out_unreadable,
+                                  merge_options, read_config, run_tool)
+from intr_mm.command_line.machine import (advise_threads, keep_freed_memory,
+                                          setup_cpu_distributed, use_amp,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
+from intr_mm.engine.hooks.checks import check_batches
+
+NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -127,8 +132,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             'for: set `--cfg-options auto_scale_lr.base_batch_size=...`.')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     use_huge_pages()
     advise_threads()
     keep_freed_memory()
@@ -161,4 +165,4 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, resumes=True)
+    run_tool(main, ARGS, resumes=True)

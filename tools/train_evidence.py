@@ -8,22 +8,7 @@ the two predict the same is reported as `teacher/agreement`.
 import argparse
 import os.path as osp
 
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmpretrain.registry import MODELS
-
-from intr_mm.checkpoints import choose_start, claim_work_dir
-from intr_mm.command_line import (ToolParser, add_checkpoint_check,
-                                  check_config, check_data_folders,
-                                  fill_num_classes, merge_options, number,
-                                  output_folder, read_config, run_tool)
-from intr_mm.command_line.machine import (keep_freed_memory,
-                                          setup_cpu_distributed, use_amp,
-                                          use_huge_pages)
-from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.models import BaseExplainingHead, INTREncoder
-
-NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+from intr_mm_flags import ToolParser, number, output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -72,6 +57,26 @@ def parse_args() -> argparse.Namespace:
         'is supported')
     parser.add_cfg_options('the new config')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmpretrain.registry import MODELS
+
+from intr_mm.checkpoints import choose_start, claim_work_dir
+from intr_mm.command_line import (add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  merge_options, read_config, run_tool)
+from intr_mm.command_line.machine import (keep_freed_memory,
+                                          setup_cpu_distributed, use_amp,
+                                          use_huge_pages)
+from intr_mm.command_line.tool_runner import ToolRunner
+from intr_mm.models import BaseExplainingHead, INTREncoder
+
+NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def evidence_model(model: ConfigDict,
@@ -146,8 +151,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     use_huge_pages()
     keep_freed_memory()
     cfg = prepare_config(args)
@@ -163,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main, resumes=True)
+    run_tool(main, ARGS, resumes=True)

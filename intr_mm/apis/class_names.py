@@ -2,7 +2,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from intr_mm.models.utils import CLASS_WORDS
+from intr_mm_flags import CLASS_WORDS
 
 
 class UnknownClassError(ValueError):

@@ -20,7 +20,6 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
-from intr_mm.command_line.flags import check_file, check_folder
 from intr_mm.datasets.image_file import UnreadableImageError
 from intr_mm.deploy import ExportedClassifier, is_exported
 from intr_mm.evaluation import apply_temperature
@@ -28,6 +27,7 @@ from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.progress import track
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
+from intr_mm_flags import check_file, check_folder
 from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)

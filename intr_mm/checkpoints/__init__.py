@@ -10,19 +10,18 @@ from .loaders import LOADERS
 from .reading import load_weights
 from .temperature import store_temperature, stored_temperature
 from .work_dir import choose_start, claim_work_dir
-from .writing import (AtomicLocalBackend, add_conversion_args,
-                      check_destination, read_checkpoint,
+from .writing import (AtomicLocalBackend, check_destination, read_checkpoint,
                       refuse_in_one_sentence, remove_parts, report_conversion,
                       save_weights)
 
 __all__ = [
     'AtomicLocalBackend', 'DamagedCheckpointError', 'ForeignWeights',
     'LOADERS', 'OFFICIAL_INTR', 'TO_OFFICIAL', 'adapt_foreign',
-    'add_conversion_args', 'carry_classes', 'check_complete', 'check_content',
-    'check_destination', 'choose_start', 'claim_work_dir', 'class_names',
-    'class_queries', 'convert_foreign', 'describe', 'find_weights',
-    'fit_checkpoint', 'identify', 'infer_model_cfg', 'is_our_name',
-    'load_weights', 'read_checkpoint', 'refuse_in_one_sentence',
-    'remove_parts', 'rename', 'report_conversion', 'save_weights',
-    'store_temperature', 'stored_temperature', 'verify_file'
+    'carry_classes', 'check_complete', 'check_content', 'check_destination',
+    'choose_start', 'claim_work_dir', 'class_names', 'class_queries',
+    'convert_foreign', 'describe', 'find_weights', 'fit_checkpoint',
+    'identify', 'infer_model_cfg', 'is_our_name', 'load_weights',
+    'read_checkpoint', 'refuse_in_one_sentence', 'remove_parts', 'rename',
+    'report_conversion', 'save_weights', 'store_temperature',
+    'stored_temperature', 'verify_file'
 ]

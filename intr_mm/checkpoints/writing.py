@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 import secrets
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape, glob
@@ -14,10 +14,9 @@ from mmengine.utils import mkdir_or_exist
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
+from intr_mm_flags import WEIGHT_FILES
 from .conversion import ForeignWeights
 from .integrity import tensors_digest
-
-_ENDINGS = ('.pth', '.pt', '.safetensors')
 
 
 @register_backend('AtomicLocalBackend')
@@ -105,25 +104,11 @@ def save_weights(state_dict: dict[str, Tensor],
         save_checkpoint({key: state_dict}, filename, backend_args=backend_args)
 
 
-def add_conversion_args(parser: ArgumentParser, src: str, dst: str) -> None:
-    """Add what all converters take.
-
-    Args:
-        parser: Parser of a converter.
-        src: What the file to read is.
-        dst: What the file to write is.
-    """
-    parser.add_argument('src', help=src)
-    parser.add_argument('dst', help=f'{dst}, {" or ".join(_ENDINGS)}')
-    parser.add_argument(
-        '--overwrite', action='store_true', help='replace dst if it is there')
-
-
 def check_destination(args: Namespace) -> None:
     """End a converter before its work if it cannot write what it shall.
 
     Args:
-        args: Of :func:`add_conversion_args`.
+        args: Of a parser with ``add_conversion``.
 
     Raises:
         SystemExit: The ending is none, the folder cannot be written to, or the
@@ -133,8 +118,8 @@ def check_destination(args: Namespace) -> None:
     folder = osp.dirname(osp.abspath(dst))
     while not osp.lexists(folder):
         folder = osp.dirname(folder)
-    if not dst.endswith(_ENDINGS):
-        problem = f'needs one of the endings {", ".join(_ENDINGS)}'
+    if not dst.endswith(WEIGHT_FILES):
+        problem = f'needs one of the endings {", ".join(WEIGHT_FILES)}'
     elif osp.isdir(dst):
         problem = 'is a folder: name a file in it'
     elif osp.exists(src) and osp.exists(dst) and osp.samefile(src, dst):

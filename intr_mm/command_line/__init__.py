@@ -5,14 +5,11 @@ from .config_filling import (add_checkpoint_check, cut_schedule, cut_topk,
 from .config_reading import load_config, merge_options, read_config
 from .data_folders import (check_data_folders, keep_images, leaf_datasets,
                            leave_out_unreadable, spread)
-from .flags import (DATA_FILES, OptionsAction, ToolParser, check_folder,
-                    device, number, output_file, output_folder)
 from .run_tool import run_tool
 
 __all__ = [
-    'DATA_FILES', 'OptionsAction', 'ToolParser', 'add_checkpoint_check',
-    'check_config', 'check_data_folders', 'check_folder', 'cut_schedule',
-    'cut_topk', 'device', 'fill_num_classes', 'keep_images', 'leaf_datasets',
-    'leave_out_unreadable', 'load_config', 'merge_options', 'number',
-    'output_file', 'output_folder', 'read_config', 'run_tool', 'spread'
+    'add_checkpoint_check', 'check_config', 'check_data_folders',
+    'cut_schedule', 'cut_topk', 'fill_num_classes', 'keep_images',
+    'leaf_datasets', 'leave_out_unreadable', 'load_config', 'merge_options',
+    'read_config', 'run_tool', 'spread'
 ]

@@ -51,11 +51,12 @@ IN_WORKER = re.compile(
     r'\d+, in .*\n *(.*)\n[\s\S]*?^(?:[\w.]+\.)?\1: ([\s\S]*)', re.M)
 
 
-def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
+def run_tool(main: Callable[..., None], *args, resumes: bool = False) -> None:
     """Run a tool and end it with one sentence where it fails.
 
     Args:
         main: What the tool does.
+        *args: Arguments of it.
         resumes: Whether a run that was stopped goes on with ``--resume``.
 
     Raises:
@@ -68,7 +69,7 @@ def run_tool(main: Callable[[], None], resumes: bool = False) -> None:
         'LocalBackend', AtomicLocalBackend, force=True, prefixes='')
     try:
         with _stop_on_sigterm():
-            main()
+            main(*args)
     except (KeyboardInterrupt, Stopped) as stop:
         signum = getattr(stop, 'signum', signal.SIGINT)
         if 'TORCHELASTIC_RUN_ID' not in os.environ:  # tools/launch.py says it

@@ -9,9 +9,6 @@ import torch.nn as nn
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-# classes that are other ones on each image, see `select_classes`
-CLASS_WORDS = re.compile(r'gt|pred|top\d+')
-
 
 def last_of(feats: Tensor | Sequence[Tensor]) -> Tensor:
     """The last output of a backbone or neck, which may have several."""

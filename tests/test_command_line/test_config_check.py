@@ -2,13 +2,12 @@
 from copy import deepcopy
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from intr_mm.command_line import merge_options
 from intr_mm.command_line.config_check import (DEFAULTS, TOP_LEVEL,
                                                _check_part, check_config)
 from intr_mm.command_line.config_reading import read_config
-from intr_mm.command_line.flags import OptionsAction
 from ..tiny import DEMO, ROOT
 
 NEEDS = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -97,7 +96,7 @@ TAKEN = [
 def check(cfg, option):
     key, _, value = option.partition('=')
     cfg = deepcopy(cfg)
-    merge_options(cfg, {key: OptionsAction._parse_iterable(value)})
+    merge_options(cfg, {key: DictAction._parse_iterable(value)})
     check_config(cfg, *NEEDS)
 
 

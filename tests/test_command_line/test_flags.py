@@ -1,16 +1,18 @@
 """What flags refuse before a tool does anything."""
-import argparse
+from argparse import ArgumentParser
 
-import cv2
 import pytest
+from mmengine.fileio.io import file_handlers
 
-from intr_mm.command_line.flags import (OptionsAction, device, number,
-                                        output_file, output_folder)
+from intr_mm.visualization.style import SCREEN, FigureStyle
+from intr_mm_flags import (DATA_FILES, OptionsAction, add_figure_flags,
+                           check_figure_flags, device, number, output_file,
+                           output_folder)
 
 
 def parse(capsys, *args, **kwargs):
     """The value of a flag, or the usage error."""
-    parser = argparse.ArgumentParser()
+    parser = ArgumentParser()
     parser.add_argument('--flag', **kwargs)
     try:
         return parser.parse_args(['--flag', *args]).flag
@@ -56,13 +58,6 @@ def test_output_file(tmp_path, monkeypatch, capsys, path, message):
     assert len(list(tmp_path.iterdir())) == 2  # nothing is made or left
 
 
-def test_pictures_that_opencv_writes(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    kind = output_file(writes=cv2.haveImageWriter)
-    assert parse(capsys, 'a.png', type=kind) == 'a.png'
-    assert "'a' has an ending" in parse(capsys, 'a', type=kind)
-
-
 @pytest.mark.parametrize('path, message', [
     ('new/folder', None),
     ('.', None),
@@ -81,6 +76,20 @@ def test_output_folder(tmp_path, monkeypatch, capsys, path, message):
 def test_options_that_are_none(capsys, option):
     error = parse(capsys, 'x=1', option, nargs='+', action=OptionsAction)
     assert '--flag' in error and option in error
+
+
+def test_defaults_that_are_written_twice(capsys):
+    """The flags do not import what they are the flags of."""
+    assert set(DATA_FILES) == {f'.{ending}' for ending in file_handlers}
+    parser = ArgumentParser()
+    parser.add_argument('--classes', default=['pred'])
+    add_figure_flags(parser)
+    args = parser.parse_args([])
+    check_figure_flags(parser, args)
+    assert FigureStyle(**args.style) == SCREEN
+    shown = ' '.join(parser.format_help().split())
+    assert f'(default: {SCREEN.dpi}, or 300 with --width-mm)' in shown
+    assert f'largest (default: {SCREEN.quantile})' in shown
 
 
 def test_options(capsys):

@@ -1,7 +1,9 @@
 """The flags of the tools do what those of MMPretrain's tools do."""
 import argparse
 import importlib.util
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from intr_mm.command_line import ToolParser, machine
+from intr_mm.command_line import machine
+from intr_mm_flags import ToolParser
 from ..tiny import CONFIG, ROOT
 
 OURS = ROOT / 'tools'
@@ -104,11 +107,30 @@ def test_amp_on_cpu(monkeypatch, supported):
     assert wrapper == ('BFloat16OptimWrapper' if supported else None)
 
 
+TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda tool: tool.stem)
+def test_help_and_wrong_flags_import_nothing_that_takes_seconds(tool):
+    for flag in ('--help', '--no-such-flag'):
+        done = subprocess.run([sys.executable, '-X', 'importtime', tool, flag],
+                              env=dict(os.environ, PYTHONPATH=str(ROOT)),
+                              capture_output=True,
+                              text=True)
+        assert done.returncode == (0 if flag == '--help' else 2), done.stderr
+        packages = {
+            line.split('|')[-1].split('.')[0].strip()
+            for line in done.stderr.splitlines()
+            if line.startswith('import time:')
+        }
+        assert 'argparse' in packages or tool.stem == 'launch'
+        assert packages.isdisjoint(
+            ('intr_mm', 'mmengine', 'mmpretrain', 'mmdet', 'mmcv', 'torch',
+             'numpy', 'matplotlib', 'cv2'))
+
+
 @pytest.mark.parametrize(
-    'tool', [
-        tool for tool in sorted((ROOT / 'tools').rglob('*.py'))
-        if 'ToolParser(' in tool.read_text()
-    ],
+    'tool', [tool for tool in TOOLS if 'ToolParser(' in tool.read_text()],
     ids=lambda tool: tool.stem)
 def test_help_shows_defaults_and_an_example(tool, monkeypatch, capsys):
     """The example is one that the tool takes."""

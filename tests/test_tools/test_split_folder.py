@@ -1,6 +1,8 @@
 import csv
 import os
+import runpy
 import shutil
+import sys
 from glob import glob
 
 import cv2
@@ -47,6 +49,12 @@ def draw(seed, size=(72, 96)):
 def write(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), image)
+
+
+def test_flag_and_function_have_one_default(monkeypatch):
+    parse_args = runpy.run_path(str(ROOT / 'tools' / TOOL))['parse_args']
+    monkeypatch.setattr(sys, 'argv', [TOOL, 'photos'])
+    assert parse_args().max_distance == MAX_DISTANCE
 
 
 @pytest.fixture

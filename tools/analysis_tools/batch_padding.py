@@ -10,13 +10,30 @@ made of the same views.
 import argparse
 from collections.abc import Iterable, Sequence
 
+from intr_mm_flags import ToolParser, number
+
+
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(
+        'Padding of training batches, at random and by shape',
+        'python tools/analysis_tools/batch_padding.py configs/intr_cub.py')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument(
+        '--epochs', type=number(1), default=5, help='epochs to simulate')
+    parser.add_argument('--seed', type=number(0), default=0, help='seed')
+    parser.add_cfg_options()
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
 import numpy as np
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler
 
-from intr_mm.command_line import (ToolParser, check_data_folders, load_config,
-                                  number, run_tool)
+from intr_mm.command_line import check_data_folders, load_config, run_tool
 
 
 def padding_share(shapes: Sequence[tuple[int, int]],
@@ -34,20 +51,7 @@ def padding_share(shapes: Sequence[tuple[int, int]],
     return 1 - pixels / padded
 
 
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        'Padding of training batches, at random and by shape',
-        'python tools/analysis_tools/batch_padding.py configs/intr_cub.py')
-    parser.add_argument('config', help='config file path')
-    parser.add_argument(
-        '--epochs', type=number(1), default=5, help='epochs to simulate')
-    parser.add_argument('--seed', type=number(0), default=0, help='seed')
-    parser.add_cfg_options()
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, 'train_dataloader')
     check_data_folders(cfg, 'train_dataloader')
     loader = cfg.train_dataloader
@@ -80,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -9,19 +9,17 @@ how it is measured.
 import sys
 from pathlib import Path
 
-from intr_mm.command_line import run_tool
-
 ROOT = Path(__file__).resolve().parents[2]
 
-
-def main() -> None:
-    if not (ROOT / 'benchmarks').is_dir():
-        raise SystemExit('The benchmark is no part of an installed intr_mm: '
-                         f'run {Path(__file__).name} in a checkout of it.')
-    sys.path.insert(0, str(ROOT))
-    from benchmarks.run import main
-    main()
-
-
 if __name__ == '__main__':
-    run_tool(main)
+    if not (ROOT / 'benchmarks').is_dir():
+        raise SystemExit(
+            'benchmark.py: the benchmark is no part of an installed '
+            'intr_mm: run benchmark.py in a checkout of it.')
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.flags import parse_args
+    args = parse_args()
+
+    from benchmarks.run import main
+    from intr_mm.command_line import run_tool
+    run_tool(main, args)

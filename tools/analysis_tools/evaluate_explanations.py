@@ -8,34 +8,7 @@ PartPointing.
 import argparse
 import os.path as osp
 
-import mmengine
-from mmengine.config import Config
-from mmpretrain.registry import DATASETS
-
-import intr_mm  # noqa: F401, registers the data sets
-from intr_mm.command_line import (ToolParser, add_checkpoint_check,
-                                  check_config, check_data_folders,
-                                  fill_num_classes, keep_images,
-                                  leave_out_unreadable, merge_options, number,
-                                  output_folder, read_config, run_tool, spread)
-from intr_mm.command_line.machine import setup_cpu_distributed
-from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.evaluation import Verdict, verdict
-from intr_mm.visualization.explanation_table import (draw_table, format_table,
-                                                     make_rows)
-
-COLUMNS = dict(
-    attention=dict(type='AttentionExplainer'),
-    evidence=dict(type='EvidenceExplainer'),
-    margin=dict(type='EvidenceExplainer', against='rival'),
-    chance=dict(type='RandomExplainer'),
-    grad_cam=dict(type='GradCAMExplainer'),
-    hires_cam=dict(type='GradCAMExplainer', method='HiResCAM'),
-    # Grad-CAM as the base is weaker here, as it is alone.
-    finer_cam=dict(
-        type='GradCAMExplainer', method='FinerCAM', base='HiResCAM'))
-
-NEEDS = ('model', 'test_dataloader', 'test_evaluator')
+from intr_mm_flags import ToolParser, number, output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,6 +65,38 @@ def parse_args() -> argparse.Namespace:
         help='folder for explanations.json and explanations.png')
     parser.add_cfg_options()
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import mmengine
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS
+
+import intr_mm  # noqa: F401, registers the data sets
+from intr_mm.command_line import (add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  keep_images, leave_out_unreadable,
+                                  merge_options, read_config, run_tool, spread)
+from intr_mm.command_line.machine import setup_cpu_distributed
+from intr_mm.command_line.tool_runner import ToolRunner
+from intr_mm.evaluation import Verdict, verdict
+from intr_mm.visualization.explanation_table import (draw_table, format_table,
+                                                     make_rows)
+
+COLUMNS = dict(
+    attention=dict(type='AttentionExplainer'),
+    evidence=dict(type='EvidenceExplainer'),
+    margin=dict(type='EvidenceExplainer', against='rival'),
+    chance=dict(type='RandomExplainer'),
+    grad_cam=dict(type='GradCAMExplainer'),
+    hires_cam=dict(type='GradCAMExplainer', method='HiResCAM'),
+    # Grad-CAM as the base is weaker here, as it is alone.
+    finer_cam=dict(
+        type='GradCAMExplainer', method='FinerCAM', base='HiResCAM'))
+
+NEEDS = ('model', 'test_dataloader', 'test_evaluator')
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
@@ -171,8 +176,7 @@ def judge(rows: dict, model: dict, head) -> Verdict:
         random_deletion=deletion['chance'])
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     columns = dict(COLUMNS)
     if args.heads:
         columns['heads'] = dict(type='AttentionExplainer', heads='each')
@@ -212,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

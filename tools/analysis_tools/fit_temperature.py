@@ -13,19 +13,7 @@ import argparse
 import os
 import tempfile
 
-import mmengine
-import torch
-from mmengine.config import Config
-from mmpretrain.registry import MODELS
-
-from intr_mm.checkpoints import store_temperature
-from intr_mm.command_line import (DATA_FILES, ToolParser, add_checkpoint_check,
-                                  check_config, check_data_folders,
-                                  fill_num_classes, merge_options, number,
-                                  output_file, read_config, run_tool)
-from intr_mm.command_line.machine import setup_cpu_distributed
-from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.evaluation import calibration, fit_temperature
+from intr_mm_flags import DATA_FILES, ToolParser, number, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +37,23 @@ def parse_args() -> argparse.Namespace:
         help='JSON file for the figures')
     parser.add_cfg_options()
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import mmengine
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from intr_mm.checkpoints import store_temperature
+from intr_mm.command_line import (add_checkpoint_check, check_config,
+                                  check_data_folders, fill_num_classes,
+                                  merge_options, read_config, run_tool)
+from intr_mm.command_line.machine import setup_cpu_distributed
+from intr_mm.command_line.tool_runner import ToolRunner
+from intr_mm.evaluation import calibration, fit_temperature
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
@@ -98,8 +103,7 @@ def measure(name: str, scores: torch.Tensor, labels: torch.Tensor,
         after=calibration(scores, labels, num_bins, temperature))
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     cfg = prepare_config(args)
     if cfg.get(f'{args.split}_dataloader') is None:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader: '
@@ -147,4 +151,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -12,6 +12,30 @@ from collections import Counter
 from copy import deepcopy
 from functools import partial
 
+from intr_mm_flags import ToolParser, number
+
+
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(
+        'Count FLOPs and parameters of a model',
+        'python tools/analysis_tools/get_flops.py configs/intr_cub.py')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument(
+        '--shape',
+        type=number(1),
+        nargs='+',
+        help='height and width of the input image, or one for both')
+    args = parser.parse_args()
+    if args.shape is not None:
+        if len(args.shape) > 2:
+            parser.error('--shape takes height and width, or one for both')
+        args.shape = (args.shape[0], args.shape[-1])
+    return args
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -21,9 +45,9 @@ from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-# Height and width of the usual photo of CUB-200-2011.
-from intr_mm.command_line import ToolParser, load_config, number, run_tool
+from intr_mm.command_line import load_config, run_tool
 
+# Height and width of the usual photo of CUB-200-2011.
 PHOTO = (375, 500)
 
 
@@ -105,24 +129,6 @@ def input_shape(cfg: Config) -> tuple[int, int]:
             math.ceil(width / divisor) * divisor)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        'Count FLOPs and parameters of a model',
-        'python tools/analysis_tools/get_flops.py configs/intr_cub.py')
-    parser.add_argument('config', help='config file path')
-    parser.add_argument(
-        '--shape',
-        type=number(1),
-        nargs='+',
-        help='height and width of the input image, or one for both')
-    args = parser.parse_args()
-    if args.shape is not None:
-        if len(args.shape) > 2:
-            parser.error('--shape takes height and width, or one for both')
-        args.shape = (args.shape[0], args.shape[-1])
-    return args
-
-
 def print_table(title: str, counts: dict[str, int]) -> None:
     rows = [*sorted(counts.items(), key=lambda row: -row[1])]
     rows.append(('all', sum(counts.values())))
@@ -131,8 +137,7 @@ def print_table(title: str, counts: dict[str, int]) -> None:
         print(f'  {name:<30}{count:>20,}')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, None, 'model')
     if cfg.model.head.get('num_classes', 0) is None:
         raise SystemExit(f'{args.config} takes the number of classes from its '
@@ -151,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -9,20 +9,7 @@ and the scores are printed, and drawn beside where the heads look.
 import argparse
 from pathlib import Path
 
-import cv2
-import mmcv
-import numpy as np
-import torch
-from mmengine.visualization.utils import img_from_canvas
-from mmpretrain.visualization import create_figure
-
-from intr_mm.apis import INTRInferencer
-from intr_mm.command_line import (ToolParser, device, load_config, output_file,
-                                  run_tool)
-from intr_mm.evaluation import select_heads
-from intr_mm.visualization import draw_attention
-
-ORDERS = dict(least='least needed first', most='most needed first')
+from intr_mm_flags import PICTURE_FILES, ToolParser, device, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -40,13 +27,30 @@ def parse_args() -> argparse.Namespace:
         'one by default')
     parser.add_argument(
         '--out',
-        type=output_file(writes=cv2.haveImageWriter),
+        type=output_file(*PICTURE_FILES),
         default='heads.png',
         help='file of the figure, heads.png by default')
     parser.add_argument(
         '--device', type=device, default='cpu', help='where to run')
     parser.add_cfg_options('the model')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.visualization.utils import img_from_canvas
+from mmpretrain.visualization import create_figure
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.command_line import load_config, run_tool
+from intr_mm.evaluation import select_heads
+from intr_mm.visualization import draw_attention
+
+ORDERS = dict(least='least needed first', most='most needed first')
 
 
 def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
@@ -93,8 +97,7 @@ def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
     return np.concatenate((maps, plot))
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if not Path(args.img).is_file():
         raise SystemExit(f"'{args.img}' is no file: name an image.")
     options = {f'model.{k}': v for k, v in args.cfg_options.items()}
@@ -132,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -3,12 +3,35 @@
 import argparse
 from pathlib import Path
 
+from intr_mm_flags import ToolParser
+
+
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(
+        'Summarize the demo',
+        'python tools/analysis_tools/summarize_demo.py \\\n'
+        '    work_dirs/intr_demo work_dirs/intr_demo_evidence')
+    parser.add_argument(
+        'work_dir',
+        type=Path,
+        help='folder with test.json, counterfactual.json and the pictures')
+    parser.add_argument(
+        'evidence_work_dir',
+        type=Path,
+        nargs='?',
+        help='such a folder of an EvidenceHead, to stand beside the first')
+    return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
 import cv2
 import mmcv
 import numpy as np
 from mmengine.fileio import load
 
-from intr_mm.command_line import ToolParser, run_tool
+from intr_mm.command_line import run_tool
 from intr_mm.evaluation import verdict
 
 # What the columns "measured", "by area" and "shuffled" stand for.
@@ -33,23 +56,6 @@ COMPARED = {
     'agrees with the head it learned from': 'teacher/agreement',
     **FLIPS
 }
-
-
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        'Summarize the demo',
-        'python tools/analysis_tools/summarize_demo.py \\\n'
-        '    work_dirs/intr_demo work_dirs/intr_demo_evidence')
-    parser.add_argument(
-        'work_dir',
-        type=Path,
-        help='folder with test.json, counterfactual.json and the pictures')
-    parser.add_argument(
-        'evidence_work_dir',
-        type=Path,
-        nargs='?',
-        help='such a folder of an EvidenceHead, to stand beside the first')
-    return parser.parse_args()
 
 
 def read_metrics(path: Path, *keys: str) -> dict:
@@ -132,8 +138,7 @@ def stack_pictures(paths: list[Path], out: Path) -> None:
         np.concatenate(images), str(out), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
-def main():
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     folders = dict(INTR=args.work_dir, Evidence=args.evidence_work_dir)
     folders = {name: folder for name, folder in folders.items() if folder}
     heads = {
@@ -166,4 +171,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

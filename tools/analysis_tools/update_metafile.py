@@ -9,13 +9,7 @@ import difflib
 import re
 from pathlib import Path
 
-from get_flops import count_config
-from mmengine.config import Config
-
-from intr_mm.command_line import ToolParser, run_tool
-
-ROOT = Path(__file__).resolve().parents[2]
-METAFILE = ROOT / 'configs' / 'metafile.yml'
+from intr_mm_flags import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,6 +21,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='write nothing, and fail if a figure is wrong')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from get_flops import count_config
+from mmengine.config import Config
+
+from intr_mm.command_line import run_tool
+
+ROOT = Path(__file__).resolve().parents[2]
+METAFILE = ROOT / 'configs' / 'metafile.yml'
 
 
 def update(text: str) -> str:
@@ -50,8 +56,7 @@ def update_entry(entry: str) -> str:
         f'      Parameters: {sum(parameters.values())}\n')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     old = METAFILE.read_text(encoding='utf-8')
     new = update(old)
     if not args.check:
@@ -66,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -19,25 +19,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from mmengine.config import Config
-from terminaltables import AsciiTable
-
-from intr_mm.apis.class_names import plain_name
-from intr_mm.command_line import (ToolParser, merge_options, number,
-                                  output_folder, read_config, run_tool)
-from intr_mm.datasets.near_duplicates import MAX_DISTANCE, near_duplicates
-from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
-                                         group_photos, look_at, read_csv,
-                                         read_folder, split_photos)
-from intr_mm.progress import track
+from intr_mm_flags import ToolParser, number, output_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN, TABLE_ROWS = 5, 40
-SMALL, LONG = 64, 3
-# Photos of CUB-50, on which the recipe with a frozen backbone was measured.
-# Fewer are shown more often, up to this many times.
-RECIPE_PHOTOS, MOST_REPEATS = 1500, 8
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,9 +69,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--max-distance',
         type=number(-1, 255),
-        default=MAX_DISTANCE,
+        default=50,
         help='in how many of 255 bits of a perceptual hash near duplicates '
-        f'differ at most, -1 looks for none (default: {MAX_DISTANCE})')
+        'differ at most, -1 looks for none (default: 50)')
     parser.add_argument(
         '--overwrite',
         action='store_true',
@@ -104,6 +88,28 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--cfg-options {key}: a config replaces lists as a '
                          'whole, so give all of it')
     return args
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import numpy as np
+from mmengine.config import Config
+from terminaltables import AsciiTable
+
+from intr_mm.apis.class_names import plain_name
+from intr_mm.command_line import merge_options, read_config, run_tool
+from intr_mm.datasets.near_duplicates import near_duplicates
+from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
+                                         group_photos, look_at, read_csv,
+                                         read_folder, split_photos)
+from intr_mm.progress import track
+
+SHOWN, TABLE_ROWS = 5, 40
+SMALL, LONG = 64, 3
+# Photos of CUB-50, on which the recipe with a frozen backbone was measured.
+# Fewer are shown more often, up to this many times.
+RECIPE_PHOTOS, MOST_REPEATS = 1500, 8
 
 
 def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
@@ -281,8 +287,7 @@ def write_files(out: Path, files: dict[str, str], overwrite: bool) -> None:
         (out / name).write_text(content, encoding='utf-8')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     if not osp.exists(args.photos):
         raise FileNotFoundError(f"'{args.photos}' does not exist: name a "
                                 'folder or a CSV file.')
@@ -341,4 +346,4 @@ python {tools}/serve.py {file} {checkpoint}""")
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

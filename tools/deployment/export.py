@@ -9,14 +9,7 @@ PyTorch before it is written.
 import argparse
 import logging
 
-from intr_mm.apis import INTRInferencer
-from intr_mm.apis.image_inputs import describe_dataset
-from intr_mm.command_line import (ToolParser, load_config, number, output_file,
-                                  run_tool)
-from intr_mm.deploy import export_onnx
-from intr_mm.deploy.onnx_export import check_requirements
-
-NEEDS = ('model', 'test_dataloader')
+from intr_mm_flags import ToolParser, number, output_file
 
 
 def maps(text: str) -> str | int:
@@ -60,8 +53,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from intr_mm.apis import INTRInferencer
+from intr_mm.apis.image_inputs import describe_dataset
+from intr_mm.command_line import load_config, run_tool
+from intr_mm.deploy import export_onnx
+from intr_mm.deploy.onnx_export import check_requirements
+
+NEEDS = ('model', 'test_dataloader')
+
+
+def main(args: argparse.Namespace) -> None:
     check_requirements()
     # which tells of every weight that it does not fold
     logging.getLogger('onnxscript').setLevel(logging.ERROR)
@@ -82,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

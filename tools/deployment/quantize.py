@@ -10,21 +10,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import DATASETS
-from torch import Tensor
-from torch.utils.data import ConcatDataset
-
-from intr_mm.command_line import (ToolParser, check_data_folders,
-                                  leaf_datasets, load_config, number,
-                                  output_file, run_tool, spread)
-from intr_mm.deploy import ExportedClassifier, quantize_onnx
-from intr_mm.deploy.onnx_export import check_requirements
-from intr_mm.deploy.quantization import compare_sessions
-from intr_mm.progress import track
-
-NEEDS = ('train_dataloader', 'test_dataloader')
+from intr_mm_flags import ToolParser, number, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,6 +43,25 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+from torch import Tensor
+from torch.utils.data import ConcatDataset
+
+from intr_mm.command_line import (check_data_folders, leaf_datasets,
+                                  load_config, run_tool, spread)
+from intr_mm.deploy import ExportedClassifier, quantize_onnx
+from intr_mm.deploy.onnx_export import check_requirements
+from intr_mm.deploy.quantization import compare_sessions
+from intr_mm.progress import track
+
+NEEDS = ('train_dataloader', 'test_dataloader')
+
+
 def sample_images(cfg: Config, field: str, num_samples: int,
                   classifier: ExportedClassifier) -> Iterator[Tensor]:
     """Images (1, 3, H, W) of a dataloader, evenly spread over its data, as the
@@ -75,8 +80,7 @@ def sample_images(cfg: Config, field: str, num_samples: int,
             yield data['inputs']
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     check_requirements()
     from onnxruntime import set_default_logger_severity
 
@@ -105,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

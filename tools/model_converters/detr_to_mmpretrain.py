@@ -11,15 +11,7 @@ without this step.
 """
 import argparse
 
-import torch
-from torch import Tensor, nn
-
-from intr_mm.checkpoints import (add_conversion_args, check_complete,
-                                 check_destination, convert_foreign, describe,
-                                 find_weights, read_checkpoint,
-                                 refuse_in_one_sentence, report_conversion,
-                                 save_weights)
-from intr_mm.command_line import ToolParser, run_tool
+from intr_mm_flags import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,8 +19,8 @@ def parse_args() -> argparse.Namespace:
         'Make the start of an INTR of a DETR checkpoint',
         'python tools/model_converters/detr_to_mmpretrain.py detr-r50.pth '
         'start.pth --num-classes 200')
-    add_conversion_args(parser, 'DETR checkpoint, path or URL',
-                        'checkpoint to write')
+    parser.add_conversion('DETR checkpoint, path or URL',
+                          'checkpoint to write')
     parser.add_argument(
         '--num-classes', type=int, required=True, help='number of classes')
     parser.add_argument(
@@ -47,6 +39,19 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import torch
+from torch import Tensor, nn
+
+from intr_mm.checkpoints import (check_complete, check_destination,
+                                 convert_foreign, describe, find_weights,
+                                 read_checkpoint, refuse_in_one_sentence,
+                                 report_conversion, save_weights)
+from intr_mm.command_line import run_tool
+
+
 def presence_vector(embed_dims: int, seed: int) -> dict[str, Tensor]:
     """A fresh presence vector: xavier, zero bias, as in the official code."""
     with torch.random.fork_rng():
@@ -58,8 +63,7 @@ def presence_vector(embed_dims: int, seed: int) -> dict[str, Tensor]:
     }
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
@@ -78,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

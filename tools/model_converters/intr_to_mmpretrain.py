@@ -11,13 +11,7 @@ ending names (.pth or .safetensors). ``load_from``, ``tools/test.py`` and
 """
 import argparse
 
-from intr_mm.checkpoints import (OFFICIAL_INTR, add_conversion_args,
-                                 check_complete, check_destination,
-                                 convert_foreign, describe, find_weights,
-                                 identify, read_checkpoint,
-                                 refuse_in_one_sentence, report_conversion,
-                                 save_weights)
-from intr_mm.command_line import ToolParser, run_tool
+from intr_mm_flags import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,13 +19,23 @@ def parse_args() -> argparse.Namespace:
         'Convert an official INTR checkpoint',
         'python tools/model_converters/intr_to_mmpretrain.py official.pth '
         'intr.pth')
-    add_conversion_args(parser, 'official checkpoint, path or URL',
-                        'checkpoint to write')
+    parser.add_conversion('official checkpoint, path or URL',
+                          'checkpoint to write')
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from intr_mm.checkpoints import (OFFICIAL_INTR, check_complete,
+                                 check_destination, convert_foreign, describe,
+                                 find_weights, identify, read_checkpoint,
+                                 refuse_in_one_sentence, report_conversion,
+                                 save_weights)
+from intr_mm.command_line import run_tool
+
+
+def main(args: argparse.Namespace) -> None:
     check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
@@ -46,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -9,12 +9,7 @@ holds the weights under ``model``, or safetensors where its ending says so.
 """
 import argparse
 
-from intr_mm.checkpoints import (TO_OFFICIAL, add_conversion_args,
-                                 check_complete, check_destination,
-                                 class_names, describe, find_weights,
-                                 is_our_name, read_checkpoint,
-                                 refuse_in_one_sentence, rename, save_weights)
-from intr_mm.command_line import ToolParser, run_tool
+from intr_mm_flags import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,9 +17,19 @@ def parse_args() -> argparse.Namespace:
         'Convert a checkpoint to that of the official INTR code',
         'python tools/model_converters/mmpretrain_to_intr.py intr.pth '
         'official.pth')
-    add_conversion_args(parser, 'checkpoint of this package',
-                        'official checkpoint to write')
+    parser.add_conversion('checkpoint of this package',
+                          'official checkpoint to write')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+from intr_mm.checkpoints import (TO_OFFICIAL, check_complete,
+                                 check_destination, class_names, describe,
+                                 find_weights, is_our_name, read_checkpoint,
+                                 refuse_in_one_sentence, rename, save_weights)
+from intr_mm.command_line import run_tool
 
 
 def check_exportable(checkpoint: dict, weights: dict) -> None:
@@ -52,8 +57,7 @@ def check_exportable(checkpoint: dict, weights: dict) -> None:
                          'classes, and the official code has one for each')
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
     check_destination(args)
     checkpoint = read_checkpoint(args.src)
     with refuse_in_one_sentence(args.src):
@@ -71,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

@@ -7,32 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import DATASETS
-
-from intr_mm import __version__
-from intr_mm.apis import ClassNames, INTRInferencer
-from intr_mm.apis.class_names import UnknownClassError
-from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
-from intr_mm.checkpoints.integrity import file_digest
-from intr_mm.command_line import (ToolParser, check_data_folders, check_folder,
-                                  device, fill_num_classes, leaf_datasets,
-                                  load_config, number, output_file,
-                                  output_folder, run_tool, spread)
-from intr_mm.evaluation import compare_deletion, rank_heads
-from intr_mm.progress import track
-from intr_mm.structures import Explanation
-from intr_mm.visualization import (HTMLReport, comparison_figure,
-                                   explanation_figure, gallery_figure,
-                                   memory_figure, save_figure, traits_figure)
-from intr_mm.visualization.figure_files import file_name
-from intr_mm.visualization.figure_flags import (MOST_TOGETHER, TOGETHER,
-                                                add_figure_flags,
-                                                check_figure_flags)
+from intr_mm_flags import (MOST_TOGETHER, TOGETHER, ToolParser,
+                           add_figure_flags, check_figure_flags, check_folder,
+                           device, number, output_file, output_folder)
 
 
 def parse_args() -> argparse.Namespace:
@@ -124,6 +101,32 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     check_figure_flags(parser, args)
     return args
+
+
+if __name__ == '__main__':
+    ARGS = parse_args()  # before imports that take seconds
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+
+from intr_mm import __version__
+from intr_mm.apis import ClassNames, INTRInferencer
+from intr_mm.apis.class_names import UnknownClassError
+from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
+from intr_mm.checkpoints.integrity import file_digest
+from intr_mm.command_line import (check_data_folders, fill_num_classes,
+                                  leaf_datasets, load_config, run_tool, spread)
+from intr_mm.evaluation import compare_deletion, rank_heads
+from intr_mm.progress import track
+from intr_mm.structures import Explanation
+from intr_mm.visualization import (FigureStyle, HTMLReport, comparison_figure,
+                                   explanation_figure, gallery_figure,
+                                   memory_figure, save_figure, traits_figure)
+from intr_mm.visualization.figure_files import file_name
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
@@ -325,8 +328,8 @@ def draw_together(args: argparse.Namespace, explanations: list[Explanation],
                         args.per_panel_files)
 
 
-def main() -> None:
-    args = parse_args()
+def main(args: argparse.Namespace) -> None:
+    args.style = FigureStyle(**args.style)
     cfg = prepare_config(args)
     inferencer = INTRInferencer(
         cfg, args.checkpoint, device=args.device or get_device())
@@ -393,4 +396,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(main, ARGS)

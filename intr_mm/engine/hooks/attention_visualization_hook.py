@@ -13,7 +13,6 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from intr_mm.command_line.flags import check_folder
 from intr_mm.datasets.image_file import UnreadableImageError, load_image
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.models.utils import check_sizes, select_classes
@@ -23,6 +22,7 @@ from intr_mm.visualization.figure_files import file_name
 from intr_mm.visualization.figures import name_of
 from intr_mm.visualization.report_encoding import (EncodedExplanation,
                                                    encode_explanation)
+from intr_mm_flags import check_folder
 from ..model_utils import unwrap_model
 
 # 1,000 pixels wide: TensorBoard shows no more, and type stays readable.

@@ -1,11 +1,7 @@
 """Flags of figures, for tools that draw them."""
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-import matplotlib
-
-from intr_mm.command_line.flags import number
-from intr_mm.models.utils import CLASS_WORDS
-from .style import SCREEN, FigureStyle
+from .parser import CLASS_WORDS, number
 
 FIGURES = ('heads', 'gallery', 'comparison', 'traits')
 # of several images, and of how many unless --num says it
@@ -49,7 +45,7 @@ def add_figure_flags(parser: ArgumentParser) -> None:
         '--dpi',
         type=number(1),
         help='pixels per inch, also of photos within pdf and svg (default: '
-        f'{SCREEN.dpi}, or 300 with --width-mm)')
+        '180, or 300 with --width-mm)')
     group.add_argument(
         '--width-mm',
         type=number(1, 5000, float),
@@ -70,10 +66,8 @@ def add_figure_flags(parser: ArgumentParser) -> None:
     group.add_argument(
         '--quantile',
         type=number(.5, 1, float),
-        default=SCREEN.quantile,
         help='share of the values within the colour scale, whose last colour '
-        'those beyond have; 1 ends it at the largest '
-        f'(default: {SCREEN.quantile})')
+        'those beyond have; 1 ends it at the largest (default: 0.998)')
     group.add_argument(
         '--per-panel-files',
         action='store_true',
@@ -86,11 +80,13 @@ def add_figure_flags(parser: ArgumentParser) -> None:
 
 def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
     """End with one sentence where flags are out of range or do not go
-    together; put ``style`` into ``args``, and ``heads`` as
-    :func:`choose_heads` takes them."""
-    if args.cmap is not None and args.cmap not in matplotlib.colormaps:
-        parser.error(f"--cmap '{args.cmap}' is no colour map of matplotlib; "
-                     'such as viridis, cividis or magma')
+    together; put into ``args`` what ``FigureStyle`` takes as ``style``, and
+    ``heads`` as ``choose_heads`` takes them."""
+    if args.cmap is not None:
+        import matplotlib
+        if args.cmap not in matplotlib.colormaps:
+            parser.error(f"--cmap '{args.cmap}' is no colour map of "
+                         'matplotlib; such as viridis, cividis or magma')
     heads, figure = args.heads, args.figure
     if heads is not None and set(heads) & {'all', 'best4'}:
         if len(heads) > 1:
@@ -113,14 +109,12 @@ def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
                          'other, by --classes')
         if args.num is None:
             args.num = MOST_TOGETHER
-    args.style = FigureStyle(
-        width_mm=args.width_mm,
-        dpi=args.dpi or (SCREEN.dpi if args.width_mm is None else 300),
-        columns=args.columns,
-        cmap=args.cmap,
-        contours=args.contours,
-        titles=not args.no_titles,
-        quantile=args.quantile)
+    args.style = dict(contours=args.contours, titles=not args.no_titles)
+    if args.width_mm is not None:
+        args.style['dpi'] = 300
+    for name in ('width_mm', 'dpi', 'columns', 'cmap', 'quantile'):
+        if getattr(args, name) is not None:
+            args.style[name] = getattr(args, name)
 
 
 def _head(text: str) -> int | str:

@@ -1,17 +1,18 @@
-"""Flags of the tools, which refuse a wrong value before anything is done."""
+"""What flags of the tools share; a wrong value ends in a usage error."""
 import argparse
 import math
 import os
 import os.path as osp
+import re
 import tempfile
 from collections.abc import Callable
 
-import torch
-from mmengine.config import DictAction
-from mmengine.fileio.io import file_handlers
-
 # Endings of what `mmengine.dump` writes.
-DATA_FILES = tuple(f'.{ending}' for ending in file_handlers)
+DATA_FILES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
+PICTURE_FILES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp')
+WEIGHT_FILES = ('.pth', '.pt', '.safetensors')
+# classes that are other ones on each image
+CLASS_WORDS = re.compile(r'gt|pred|top\d+')
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -45,6 +46,15 @@ class ToolParser(argparse.ArgumentParser):
             help=f'override settings of {what}, as in `xxx=yyy`, '
             '`key="[a,b]"` or `key="[(a,b),(c,d)]"` (with the quotation marks '
             'and without white space)')
+
+    def add_conversion(self, src: str, dst: str) -> None:
+        """Take the files of a converter, described by ``src`` and ``dst``."""
+        self.add_argument('src', help=src)
+        self.add_argument('dst', help=f'{dst}, {" or ".join(WEIGHT_FILES)}')
+        self.add_argument(
+            '--overwrite',
+            action='store_true',
+            help='replace dst if it is there')
 
     def add_launcher(self) -> None:
         """Take what launchers of several processes say."""
@@ -89,22 +99,18 @@ def number(low: float, high: float = math.inf, kind: type = int) -> Callable:
     return parse
 
 
-def output_file(*endings: str,
-                writes: Callable[[str], bool] | None = None) -> Callable:
+def output_file(*endings: str) -> Callable:
     """A path that a file can be written to, in a folder that can be made.
 
     Args:
         *endings: Those of the formats that can be written; none means any.
-        writes: Says so of a path instead.
     """
 
     def parse(path: str) -> str:
-        name = osp.basename(path)
-        if (endings and not name.endswith(endings)
-                or writes is not None and not writes(name)):
+        if endings and not osp.basename(path).endswith(endings):
             raise argparse.ArgumentTypeError(
                 f'{path!r} has an ending that cannot be written: use '
-                f"{' or '.join(endings) or '.png or .jpg'}")
+                f"{' or '.join(endings)}")
         return _checked(path, check_file)
 
     return parse
@@ -166,6 +172,9 @@ def _try_to_write(folder: str, file: str | None = None) -> None:
 
 def device(text: str) -> str:
     """A device of PyTorch that is there."""
+    if text == 'cpu':  # a default, for which nothing need be imported
+        return text
+    import torch
     try:
         kind = torch.device(text)
     except RuntimeError as error:
@@ -186,8 +195,8 @@ class _LocalRank(argparse.Action):
         os.environ.setdefault('LOCAL_RANK', str(value))
 
 
-class OptionsAction(DictAction):
-    """``DictAction`` that ends in a usage error at what is no KEY=VALUE."""
+class OptionsAction(argparse.Action):
+    """MMEngine's ``DictAction``, but what is no KEY=VALUE is a usage error."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Add the options to the namespace."""
@@ -197,8 +206,10 @@ class OptionsAction(DictAction):
                 parser.error(f"{option_string}: '{option}' has to be "
                              'KEY=VALUE without white space, such as '
                              'train_cfg.max_epochs=3')
+        from mmengine.config import DictAction
         try:
-            super().__call__(parser, namespace, values, option_string)
+            DictAction(self.option_strings, self.dest)(parser, namespace,
+                                                       values, option_string)
         except AssertionError as error:
             parser.error(f'{option_string} {" ".join(values)}: {error}: close '
                          'them, and put the option in quotation marks')
