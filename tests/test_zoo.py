@@ -9,7 +9,7 @@ from mmengine.analysis import FlopAnalyzer
 from mmengine.analysis.jit_handles import get_shape
 from mmengine.config import Config
 
-from intr_mm.models.transformer import MultiheadAttention
+from intr_mm.models.attention import MultiheadAttention
 from .tiny import CONFIG, ROOT, tiny_model
 
 SHAPE = (48, 56)

@@ -2,8 +2,8 @@
 import pytest
 import torch
 
+from intr_mm.models.attention import MultiheadAttention
 from intr_mm.models.padding import make_padding_mask
-from intr_mm.models.transformer import MultiheadAttention
 from ..tiny import LARGER, tiny_batch, tiny_head, tiny_model
 
 EXACT = dict(rtol=0, atol=1e-5)
