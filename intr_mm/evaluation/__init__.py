@@ -5,13 +5,14 @@ from .base import ModelMetric
 from .calibration import (CalibrationError, apply_temperature, calibration,
                           fit_temperature)
 from .counterfactual_flips import CounterfactualFlips
+from .insertion_deletion import InsertionDeletion, compare_deletion
 from .map_statistics import ClassDistinctness, HeadDiversity
 from .ordered_dump_results import OrderedDumpResults
 from .part_pointing import PartPointing
-from .perturbation import (InsertionDeletion, PerturbationMetric,
-                           RegionBlanking, compare_deletion)
+from .perturbation import PerturbationMetric
 from .pointing import PointingGame, PointingMetric
 from .prediction_tables import PredictionTables, confused_pairs, rate_classes
+from .region_blanking import RegionBlanking
 from .verdict import Verdict, verdict
 
 __all__ = [

@@ -1,18 +1,13 @@
-"""Metrics that change an image where an explainer points, and ask the model
-again."""
+"""What metrics share that change an image where an explainer points."""
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
-from math import nan
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
-from mmpretrain.registry import METRICS, TASK_UTILS
-from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
+from mmpretrain.registry import TASK_UTILS
+from torch import Tensor
 
-from intr_mm.explainers import image_rng
-from intr_mm.models import INTRClassifier, explain_batch, prepare_images
+from intr_mm.models import INTRClassifier, prepare_images
 from intr_mm.models.padding import cut_padding
 from intr_mm.models.utils import last_of
 from intr_mm.structures import Explanation
@@ -187,241 +182,27 @@ class PerturbationMetric(ModelMetric):
         return metrics
 
 
-def rank_pixels(explanation: Explanation, rng: np.random.Generator) -> Tensor:
-    """Order the pixels of the network's input by maps.
+def rank_cells(maps: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Order the cells, or pixels, of maps.
 
-    Equal pixels, such as all on which Grad-CAM is zero, are ordered at random.
+    Equal ones, such as all on which Grad-CAM is zero, are ordered at random.
     In the order of their rows, they would favour an edge of the image.
 
     Args:
-        explanation: Maps (M, ...) of one image.
-        rng: Orders equal pixels.
+        maps: Shape (M, h, w), of one image.
+        rng: Orders equal cells.
 
     Returns:
-        Of shape (M, h, w), the place of each pixel in the order, 0 for the
+        Of the same shape, the place of each cell in the order, 0 for the
         highest.
     """
-    return _rank(explanation.on_pixels(explanation.img_shape), rng)
-
-
-def _rank(maps: np.ndarray, rng: np.random.Generator) -> Tensor:
     heat = torch.from_numpy(maps).flatten(1)  # (M, h * w)
     mixed = torch.from_numpy(rng.permutation(heat.shape[1]))
     order = mixed[heat[:, mixed].argsort(descending=True, stable=True)]
     return order.argsort().view(maps.shape)
 
 
-@METRICS.register_module()
-class InsertionDeletion(PerturbationMetric):
-    """How fast a class's score rises and falls with the places of a map.
-
-    Pixels are taken in the order of the map. *Deletion* replaces them one
-    step after the other in the image, *insertion* puts them back into an
-    image of which all were replaced. Reported are ``insertion`` (the higher
-    the better) and ``deletion`` (the lower the better), the areas in percent
-    under the score of the class over the share of pixels, by the trapezoidal
-    rule; and ``num_images``. Figures of an explainer with several names carry
-    them as ``{name}/``.
-
-    The protocol is that of `RISE <https://arxiv.org/abs/1806.07421>`_ (BMVC
-    2018), which deletes to zeros of the normalised image, inserts into a
-    blurred one (a Gaussian of 11 pixels and sigma 5), and moves as many
-    pixels in a step as the image is wide. Compare figures of one ``steps``.
-
-    With ``of='cells'`` the same happens behind the backbone: cells of the
-    image's feature map are replaced by those of the blank or blurred image.
-    It asks what the transformer reads, and takes the backbone once for each
-    of the three instead of twice for each step.
-
-    It needs :class:`PrepareMetricsHook`.
-
-    Args:
-        explainer: Config of the explainer in ``TASK_UTILS``.
-        steps: Number of steps.
-        deletion_baseline: What replaces pixels in deletion: ``'blank'`` or
-            ``'blur'``.
-        insertion_baseline: The same in insertion.
-        blur: Size and sigma in pixels of the Gaussian.
-        of: What is replaced, ``'pixels'`` of the image or ``'cells'`` of the
-            feature map that the encoder reads.
-        curves: Which of the two to follow; each costs as much.
-        **kwargs: Others of :class:`PerturbationMetric`.
-    """
-
-    default_prefix: str | None = 'faithfulness'
-
-    def __init__(self,
-                 explainer: dict,
-                 steps: int = 16,
-                 deletion_baseline: str = 'blank',
-                 insertion_baseline: str = 'blur',
-                 blur: Sequence[float] = (11, 5),
-                 of: str = 'pixels',
-                 curves: Sequence[str] = ('insertion', 'deletion'),
-                 **kwargs) -> None:
-        super().__init__(explainer, **kwargs)
-        if of not in ('pixels', 'cells'):
-            raise ValueError(f'InsertionDeletion got of={of!r}: use '
-                             "'pixels' or 'cells'.")
-        if not curves or not {'insertion', 'deletion'}.issuperset(curves):
-            raise ValueError(f'InsertionDeletion got curves={curves!r}: use '
-                             "'insertion', 'deletion' or both.")
-        for baseline in (deletion_baseline, insertion_baseline):
-            if baseline not in ('blank', 'blur'):
-                raise ValueError(f'InsertionDeletion got the baseline '
-                                 f"{baseline!r}: use 'blank' or 'blur'.")
-        if steps < 1:
-            raise ValueError(
-                f'InsertionDeletion needs steps >= 1, got {steps}.')
-        self.steps = steps
-        self.deletion_baseline = deletion_baseline
-        self.insertion_baseline = insertion_baseline
-        self.blur = blur
-        self.of = of
-        self.curves = curves
-
-    def evaluate_image(self, image: Tensor, class_: int,
-                       explanation: Explanation) -> dict[str, Sequence[float]]:
-        """Watch the score of a class; see :class:`PerturbationMetric`."""
-        rng = image_rng(image, seed=0)
-        image = image.float()
-        pictures = [
-            image,
-            self._baseline(image, self.deletion_baseline),
-            self._baseline(image, self.insertion_baseline)
-        ]
-        if self.of == 'cells':
-            ranks, ask = _rank(explanation.maps, rng), self.cell_scores
-            pictures = self.cells(torch.stack(pictures), ranks.shape[1:])
-            ranks = ranks.to(pictures[0].device)
-        else:
-            ranks, ask = rank_pixels(explanation, rng), self.scores
-        image, away, back = pictures
-        share = torch.linspace(0, 1, self.steps + 1).view(-1, 1, 1, 1)
-        sides = dict(deletion=(away, image), insertion=(image, back))
-        areas = {name: [] for name in self.curves}
-        for rank in ranks:
-            taken = rank < (share * rank.numel()).round().to(rank.device)
-            for name in self.curves:
-                scores = ask(torch.where(taken, *sides[name]))
-                area = torch.trapezoid(scores[:, class_]) / self.steps
-                areas[name].append(100 * float(area))
-        return areas
-
-    def _baseline(self, image: Tensor, kind: str) -> Tensor:
-        if kind == 'blank':
-            return self.blank().expand_as(image)
-        size, sigma = self.blur
-        return gaussian_blur(image, [int(size)] * 2, [float(sigma)] * 2)
-
-
-@torch.no_grad()
-def compare_deletion(model: nn.Module,
-                     batches: Iterable[dict],
-                     steps: int = 8) -> tuple[dict, dict]:
-    """Deletion in the order of the maps that are shown, beside chance.
-
-    Args:
-        model: See :func:`intr_mm.models.explain_batch`.
-        batches: Of images, as a dataloader gives them.
-        steps: Number of steps.
-
-    Returns:
-        Of the maps, and of chance: the mean area of the predicted class, see
-        :class:`InsertionDeletion`, as ``value``, the bounds ``low`` and
-        ``high`` of its 95 percent interval, and ``num_images``.
-    """
-    own = 'Evidence' if model.head.gives_evidence else 'Attention'
-    metrics = [
-        InsertionDeletion(
-            dict(type=f'{name}Explainer'),
-            steps=steps,
-            curves=('deletion', ),
-            interval=True) for name in (own, 'Random')
-    ]
-    for metric in metrics:
-        metric.prepare(model)
-    for data in batches:
-        samples, _ = explain_batch(model, data['inputs'])
-        labels = [dict(pred_label=sample.pred_label) for sample in samples]
-        for metric in metrics:
-            metric.process(data, labels)
-    found = [metric.compute_metrics(metric.results) for metric in metrics]
-    return tuple(
-        dict(
-            value=figures.get('deletion', nan),
-            low=figures.get('deletion_low', nan),
-            high=figures.get('deletion_high', nan),
-            num_images=figures['num_images']) for figures in found)
-
-
-@METRICS.register_module()
-class RegionBlanking(PerturbationMetric):
-    """How often hiding the region that a map points to flips the prediction.
-
-    The ``fraction`` of the pixels that the map ranks highest is hidden.
-    Reported in percent: ``flips``, the share of images whose predicted class
-    changes; its control ``flips_random``, the same for a region of the same
-    shape and size elsewhere, the first one shifted by a random distance
-    around the edges; and ``num_images``. Figures of an explainer with several
-    names carry them as ``{name}/``.
-
-    What attention points to need not be what the prediction rests on
-    (`Attention is not Explanation <https://arxiv.org/abs/1902.10186>`_, NAACL
-    2019); this asks the model itself. It needs :class:`PrepareMetricsHook`.
-
-    Args:
-        explainer: Config of the explainer in ``TASK_UTILS``.
-        fraction: Share of the pixels to hide.
-        fill: ``'blank'`` hides under the colour that normalisation turns into
-            zero, ``'inpaint'`` continues the surroundings (Telea's method in
-            OpenCV).
-        seed: Seed of the shifts, which depend on the image besides.
-        **kwargs: Others of :class:`PerturbationMetric`, but for ``target``.
-    """
-
-    default_prefix: str | None = 'blanking'
-
-    def __init__(self,
-                 explainer: dict,
-                 fraction: float = .1,
-                 fill: str = 'blank',
-                 seed: int = 0,
-                 **kwargs) -> None:
-        super().__init__(explainer, target='pred', **kwargs)
-        if not 0 < fraction < 1:
-            raise ValueError('RegionBlanking needs a fraction between 0 and '
-                             f'1, got {fraction}.')
-        if fill not in ('blank', 'inpaint'):
-            raise ValueError(f"RegionBlanking got fill={fill!r}: use 'blank' "
-                             "or 'inpaint'.")
-        self.fraction = fraction
-        self.fill = fill
-        self.seed = seed
-
-    def evaluate_image(self, image: Tensor, class_: int,
-                       explanation: Explanation) -> dict[str, Sequence[float]]:
-        """Hide regions and predict; see :class:`PerturbationMetric`."""
-        height, width = explanation.img_shape
-        rng = image_rng(image, self.seed)
-        shift = (int(rng.integers(height)), int(rng.integers(1, width)))
-        hidden = []
-        size = max(1, round(self.fraction * height * width))
-        for rank in rank_pixels(explanation, rng):
-            region = rank < size
-            hidden += [
-                self._hide(image, region),
-                self._hide(image, region.roll(shift, (0, 1)))
-            ]
-        flips = 100. * (self.scores(torch.stack(hidden)).argmax(1) != class_)
-        return dict(
-            flips=flips[::2].tolist(), flips_random=flips[1::2].tolist())
-
-    def _hide(self, image: Tensor, region: Tensor) -> Tensor:
-        if self.fill == 'blank':
-            return torch.where(region, self.blank(), image.float())
-        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-        filled = cv2.inpaint(
-            pixels.astype(np.uint8),
-            region.numpy().astype(np.uint8), 3, cv2.INPAINT_TELEA)
-        return torch.from_numpy(filled).permute(2, 0, 1).float()
+def rank_pixels(explanation: Explanation, rng: np.random.Generator) -> Tensor:
+    """:func:`rank_cells` of an image's maps (M, ...) on the pixels (h, w) of
+    the network's input."""
+    return rank_cells(explanation.on_pixels(explanation.img_shape), rng)
