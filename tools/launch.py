@@ -114,6 +114,9 @@ if __name__ == '__main__':
     if {'-h', '--help'}.intersection(sys.argv):
         print(__doc__)
         raise SystemExit
+    if sys.argv[1:2] not in ([name] for name in POSITIONAL):
+        print(__doc__, file=sys.stderr)
+        raise SystemExit(2)
     tool_args = torchrun_args(sys.argv[1], sys.argv[2:])
     use_prepared_python()
     path = os.environ.get('PYTHONPATH')
