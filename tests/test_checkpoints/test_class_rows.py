@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
+from intr_mm.checkpoints import carry_classes
 from ..tiny import build_runner, save_model, tiny_model
 
 QUERIES = 'head.query_embed.weight'
@@ -51,6 +52,57 @@ def test_classes_are_carried_over_by_name(images, tmp_path, caplog, before,
                        old.neck.state_dict()['input_proj.weight'])
     told = [m for m in caplog.messages if m.startswith('The head')]
     assert told == ([] if words is None else [f'The head {words}'])
+
+
+def test_names_that_occur_twice_are_not_known(images, tmp_path):
+    model = tiny_model()
+    given = tiny_model(seed=7).state_dict()
+    checkpoint = dict(
+        state_dict=given, meta=dict(dataset_meta=dict(classes=list('aba'))))
+    carry_classes(model, checkpoint, ('b', 'a', 'a'))
+    found = checkpoint['state_dict'][QUERIES]
+    assert torch.equal(found[0], given[QUERIES][1])
+    assert torch.equal(found[1:], model.state_dict()[QUERIES][1:])
+
+
+def test_a_teacher_keeps_its_classes():
+    model = tiny_model(
+        head=dict(
+            type='EvidenceReader',
+            num_classes=3,
+            embed_dims=16,
+            num_heads=2,
+            distill=True,
+            auxiliary=dict(
+                type='INTRHead',
+                num_classes=3,
+                embed_dims=16,
+                num_heads=2,
+                num_layers=1,
+                feedforward_channels=16),
+            _delete_=True))
+    checkpoint = dict(
+        state_dict=model.state_dict(),
+        meta=dict(dataset_meta=dict(classes=list('abc'))))
+    with pytest.raises(ValueError, match="'b' is number 0 in train_data"):
+        carry_classes(model, checkpoint, list('bcd'))
+    carry_classes(model, checkpoint, list('abd'))  # renamed
+    assert checkpoint['state_dict'].keys() == model.state_dict().keys()
+
+
+def test_heads_without_queries_are_warned_of(caplog):
+    model = tiny_model(
+        type='ImageClassifier',
+        neck=dict(type='GlobalAveragePooling', _delete_=True),
+        head=dict(
+            type='LinearClsHead', num_classes=3, in_channels=32,
+            _delete_=True))
+    checkpoint = dict(
+        state_dict=model.state_dict(),
+        meta=dict(dataset_meta=dict(classes=list('abc'))))
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    carry_classes(model, checkpoint, list('bca'))
+    assert 'the head holds no queries of classes' in caplog.text
 
 
 def test_other_task_is_warned_of(images, tmp_path, caplog):

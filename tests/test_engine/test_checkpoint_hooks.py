@@ -1,6 +1,9 @@
+import shutil
+
 import pytest
 import torch
 from mmengine.fileio import LocalBackend
+from mmengine.logging import MMLogger
 
 from intr_mm.checkpoints import AtomicLocalBackend
 from ..tiny import build_runner
@@ -115,6 +118,36 @@ def test_resume_needs_a_training_state(images, tmp_path, checkpoint):
     torch.save(dict(state_dict=state_dict), path)
     runner = build_runner(images, tmp_path, load_from=path, resume=True)
     fail(runner, 'train', r'weights\.pth.* no training state')
+
+
+@pytest.mark.parametrize('mode', ['test', 'train'])
+def test_classes_of_other_numbers(images, tmp_path, checkpoint, mode):
+    """A folder that is renamed moves the classes behind it."""
+    shutil.copytree(images, tmp_path / 'images')
+    for split in ('train', 'val'):
+        folder = tmp_path / 'images' / split
+        (folder / 'class_0').rename(folder / 'zebra')
+    runner = build_runner(
+        tmp_path / 'images',
+        tmp_path / 'work',
+        load_from=checkpoint,
+        resume=mode == 'train',
+        train_cfg__max_epochs=2)
+    fail(
+        runner, mode, f"'class_1' is number 0 in {mode}_dataloader but "
+        'number 1 in the checkpoint')
+
+
+def test_a_class_that_is_renamed_in_its_place(images, tmp_path, checkpoint,
+                                              caplog):
+    shutil.copytree(images, tmp_path / 'images')
+    folder = tmp_path / 'images/val'
+    (folder / 'class_0').rename(folder / 'aardvark')
+    runner = build_runner(
+        tmp_path / 'images', tmp_path / 'work', load_from=checkpoint)
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    runner.test()
+    assert "class 0 is 'aardvark' there and 'class_0' here" in caplog.text
 
 
 def test_fine_tuning_to_other_classes_is_allowed(images, tmp_path, checkpoint):

@@ -15,6 +15,14 @@ def test_class_count(images, tmp_path, mode):
         getattr(runner, mode)()
 
 
+def test_names_in_an_exported_file(images, tmp_path):
+    runner = build_runner(images, tmp_path)
+    names = ['class_1', 'class_0', 'class_2']
+    runner.model._dataset_meta = dict(classes=names)
+    with pytest.raises(ValueError, match="Class 'class_0' is number 0 in"):
+        runner.test()
+
+
 def test_class_count_of_the_validation_set(images, tmp_path):
     """A validation folder without one of the classes shifts the labels."""
     for label in (0, 2):

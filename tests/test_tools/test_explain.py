@@ -7,6 +7,7 @@ import sys
 
 import cv2
 import pytest
+import torch
 
 from intr_mm.datasets import RingSpecies
 from ..tiny import (CONFIG, DEMO, ROOT, save_demo, save_model, tiny_model,
@@ -124,6 +125,18 @@ def test_images_of_wrapped_data_sets(checkpoint, tmp_path, monkeypatch,
         f"True, type='ConcatDataset', datasets={parts!r}))\n")
     with pytest.raises(SystemExit, match='several pipelines'):
         run_tool(TOOL, str(config), checkpoint, '--out', 'out')
+
+
+def test_data_whose_classes_have_other_numbers(tmp_path, monkeypatch,
+                                               run_tool):
+    monkeypatch.chdir(tmp_path)
+    path = save_demo(tmp_path / 'demo.pth')
+    content = torch.load(path, weights_only=False)
+    content['meta']['dataset_meta']['classes'] = list(
+        reversed(RingSpecies.METAINFO['classes']))
+    torch.save(content, path)
+    with pytest.raises(SystemExit, match='in test_dataloader but number 11'):
+        run_tool(TOOL, *arguments(path, tmp_path))
 
 
 def test_images_of_a_folder(explain, tmp_path, capsys):

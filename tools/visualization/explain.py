@@ -117,6 +117,7 @@ from intr_mm import __version__
 from intr_mm.apis import ClassNames, INTRInferencer
 from intr_mm.apis.class_names import UnknownClassError
 from intr_mm.apis.image_inputs import is_folder, list_images, unique_stems
+from intr_mm.checkpoints import check_class_order
 from intr_mm.checkpoints.integrity import file_digest
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   leaf_datasets, load_config, run_tool, spread)
@@ -156,6 +157,8 @@ def choose_images(args: argparse.Namespace, cfg: Config,
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
         dataset = DATASETS.build(dataset)
+    meta = getattr(dataset, 'metainfo', {})
+    check_class_order(names.names, meta.get('classes'), 'test_dataloader')
     places = range(len(dataset))
     classes = names.resolve(args.classes)
     wanted = {item for item in classes if isinstance(item, int)}

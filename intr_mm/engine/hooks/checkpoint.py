@@ -11,7 +11,8 @@ from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 
 from intr_mm.checkpoints import (AtomicLocalBackend, carry_classes,
-                                 find_weights, fit_checkpoint, identify)
+                                 check_class_order, class_names, find_weights,
+                                 fit_checkpoint, identify)
 from ..model_utils import unwrap_model
 
 
@@ -174,7 +175,8 @@ class CheckpointCheckHook(Hook):
 
         Raises:
             ValueError: The checkpoint is of another kind or shape, or of a
-                relative of DETR.
+                relative of DETR, or its classes have other numbers in the
+                data.
         """
         name = runner._load_from or find_latest_checkpoint(runner.work_dir)
         is_ours = identify(find_weights(checkpoint)) is None
@@ -189,8 +191,13 @@ class CheckpointCheckHook(Hook):
         # What the model and EMAHook load is converted already.
         checkpoint['state_dict'] = fit_checkpoint(
             model, checkpoint, name, whole=runner._resume or not is_training)
+        loop = runner.train_loop if is_training else runner.test_loop
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        classes = getattr(dataset, 'metainfo', {}).get('classes')
+        if classes is None:
+            return
         if is_training and not runner._resume:
-            dataset = runner.train_dataloader.dataset
-            classes = getattr(dataset, 'metainfo', {}).get('classes')
-            if classes is not None:
-                carry_classes(model, checkpoint, classes)
+            carry_classes(model, checkpoint, classes)
+        else:
+            field = 'train_dataloader' if is_training else 'test_dataloader'
+            check_class_order(class_names(checkpoint), classes, field)

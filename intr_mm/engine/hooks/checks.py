@@ -8,6 +8,7 @@ from mmpretrain.models.heads import MultiLabelClsHead
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader, Dataset
 
+from intr_mm.checkpoints import check_class_order
 from intr_mm.datasets import try_images
 from intr_mm.datasets.image_folders import some
 from ..model_utils import unwrap_model
@@ -57,9 +58,13 @@ class DatasetCheckHook(Hook):
         """Check the test set.
 
         Raises:
-            ValueError: Classes or labels do not fit the head, or no image can
-                be read.
+            ValueError: Classes or labels do not fit the head, or the names in
+                an exported file, or no image can be read.
         """
+        meta = getattr(unwrap_model(runner.model), '_dataset_meta', None) or {}
+        check_class_order(
+            meta.get('classes'), _classes(runner.test_dataloader.dataset),
+            'test_dataloader')
         self._check(runner, 'test_dataloader')
         _check_readable(runner.test_dataloader.dataset, 'test_dataloader')
 
