@@ -4,6 +4,7 @@ from copy import deepcopy
 import torch
 from mmcv.cnn import fuse_conv_bn
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmpretrain.models.classifiers import BaseClassifier
 from mmpretrain.registry import HOOKS
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from intr_mm.models import BaseExplainingHead
+from intr_mm.models.utils import last_of
 from intr_mm.structures import remove_forward_overrides
 from .dynamic_pooling import replace_max_pooling
 
@@ -62,8 +64,10 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
     remove_forward_overrides(backbone)
     norms = [m for m in backbone.modules() if isinstance(m, _BatchNorm)]
     # Those of timm also activate, and are more than an affine function.
-    if all(type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) for norm in norms):
-        backbone = fuse_conv_bn(backbone)
+    if norms and all(
+            type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm)
+            for norm in norms):
+        backbone = _fold_norms(backbone)
     backbone.to(dtype=dtype, memory_format=torch.channels_last)
 
     @torch.compiler.disable  # it would be compiled by itself
@@ -92,6 +96,30 @@ def _optimize(classifier: BaseClassifier, dtype: torch.dtype,
         backbone = torch.compile(backbone, dynamic=True)
     classifier.backbone = backbone
     classifier.feature_cache = None  # which is the original's
+
+
+def _fold_norms(backbone: nn.Module) -> nn.Module:
+    """Fold normalisation into the convolutions before it, unless that changes
+    what the backbone computes: mmcv takes the order of definition for that of
+    the forward pass, between which some activate."""
+    weight = next(backbone.parameters())
+    image = torch.randn(
+        1, 3, 224, 224, generator=torch.Generator().manual_seed(0)).to(weight)
+    try:
+        folded = fuse_conv_bn(deepcopy(backbone))
+        with torch.no_grad():
+            before, after = (
+                last_of(part(image)).float() for part in (backbone, folded))
+        error = (after - before).abs().max() / before.abs().max()
+    except Exception as reason:  # of whatever a backbone is made of
+        error = reason
+    if isinstance(error, Tensor) and error < 1e-3:
+        return folded
+    print_log(
+        f'The batch normalisation of {type(backbone).__name__} is not folded '
+        f'into its convolutions, as that would change it ({error}).',
+        'current')
+    return backbone
 
 
 @HOOKS.register_module()

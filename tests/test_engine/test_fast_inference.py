@@ -31,6 +31,30 @@ def logits(model, *size):
     return model(torch.randn(*size))
 
 
+def test_norms_behind_an_activation_stay():
+    """mmcv would fold them into the convolution before it."""
+    model = tiny_model(
+        type='ImageClassifier',
+        backbone=dict(
+            type='ConvMixer',
+            arch=dict(embed_dims=32, depth=1, patch_size=7, kernel_size=3),
+            _delete_=True),
+        neck=dict(type='GlobalAveragePooling', _delete_=True),
+        head=dict(
+            type='LinearClsHead', num_classes=3, in_channels=32,
+            _delete_=True))
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(.5, 2)
+    images = torch.randn(2, 3, 64, 64)
+    fast = optimize_for_inference(model, 'float32')
+    with torch.no_grad():
+        torch.testing.assert_close(
+            fast.backbone(images)[0],
+            model.backbone(images)[0])
+
+
 @pytest.mark.parametrize('classifier', ['INTRClassifier', 'ImageClassifier'])
 @pytest.mark.parametrize('dtype, tolerance', [('float32', 1e-5),
                                               ('bfloat16', 5e-2)])
