@@ -1,6 +1,6 @@
 from .agreement import Agreement
-from .attention_heads import (EvenAttention, HeadSelection, rank_heads,
-                              select_heads)
+from .attention_heads import (EvenAttention, HeadSelection, chosen_share,
+                              rank_heads, select_heads)
 from .base import ModelMetric
 from .calibration import (CalibrationError, apply_temperature, calibration,
                           fit_temperature)
@@ -21,6 +21,6 @@ __all__ = [
     'InsertionDeletion', 'ModelMetric', 'OrderedDumpResults', 'PartPointing',
     'PerturbationMetric', 'PointingGame', 'PointingMetric', 'PredictionTables',
     'RegionBlanking', 'Verdict', 'apply_temperature', 'calibration',
-    'compare_deletion', 'confused_pairs', 'fit_temperature', 'rank_heads',
-    'rate_classes', 'select_heads', 'verdict'
+    'chosen_share', 'compare_deletion', 'confused_pairs', 'fit_temperature',
+    'rank_heads', 'rate_classes', 'select_heads', 'verdict'
 ]

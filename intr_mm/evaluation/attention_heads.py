@@ -21,10 +21,11 @@ class EvenAttention(ModelMetric):
     ``same``, the share of images whose prediction stays; ``margin``, the mean
     share, from 0 to 100, that goes of the predicted class's lead in logits
     over the best other class: what the map accounts for; and ``chance``, the
-    top-1 of a guess. Where much is left, earlier layers have told the classes
-    apart, and the attention of the last one, however well it points, explains
-    little of the decision. That an explanation should matter to its model is
-    the argument of `Sanity Checks for Saliency Maps
+    top-1 of a guess. Classes of one score, as all are of a head that gives
+    evidence, count as chosen by lot. Where much is left, earlier layers have
+    told the classes apart, and the attention of the last one, however well it
+    points, explains little of the decision. That an explanation should matter
+    to its model is the argument of `Sanity Checks for Saliency Maps
     <https://arxiv.org/abs/1810.03292>`_ (NeurIPS 2018).
 
     Needs :class:`PrepareMetricsHook`.
@@ -50,12 +51,14 @@ class EvenAttention(ModelMetric):
         # a tie is a margin of which nothing can go
         tiny = torch.finfo(margin.dtype).tiny
         gone = ((margin - kept) / margin.clamp(min=tiny)).clamp(0, 1)
-        for label, share, sample in zip(
-                even.argmax(1).tolist(),
-                gone.flatten().tolist(), data_samples):
-            self.results.append((label == one_class(sample, self),
-                                 label == one_class(sample, self,
-                                                    'pred'), share))
+        gone = gone.where(margin > 0, 0)
+        for scores, share, sample in zip(even.cpu(),
+                                         gone.flatten().tolist(),
+                                         data_samples):
+            self.results.append((chosen_share(scores, one_class(sample, self)),
+                                 chosen_share(scores,
+                                              one_class(sample, self,
+                                                        'pred')), share))
 
     def compute_metrics(self, results: list[tuple]) -> dict:
         """Average over the images."""
@@ -66,6 +69,12 @@ class EvenAttention(ModelMetric):
             same=same,
             margin=margin,
             chance=100 / self.model.head.num_classes)
+
+
+def chosen_share(scores: Tensor | np.ndarray, label: int) -> float:
+    """How likely a class is chosen by scores (C, ), by lot among the best."""
+    best = scores == scores.max()
+    return float(best[label]) / int(best.sum())
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import cv2
 import mmcv
 import numpy as np
 
+from intr_mm.evaluation import chosen_share
 from intr_mm.structures import Explanation
 from .heat import QUANTILE, difference_colors, heat_colors
 
@@ -112,8 +113,10 @@ def encode_explanation(explanation: Explanation,
             gt=explanation.gt_label, pred=explanation.predicted)
     if explanation.even_scores is not None and not several:
         even = explanation.even_scores
-        meta['even'] = dict(
-            label=int(even.argmax()), score=_rounded(even[meta['pred']]))
+        meta['even'] = dict(score=_rounded(even[meta['pred']]))
+        for kind in ('gt', 'pred'):
+            if meta[kind] is not None:
+                meta['even'][kind] = chosen_share(even, meta[kind])
     return EncodedExplanation(meta, jpeg, zlib.compress(codes.tobytes(), 9))
 
 

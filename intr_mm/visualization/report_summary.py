@@ -88,8 +88,7 @@ def judge(metas: Sequence[dict],
     if even:
         kind = 'pred' if any(meta['gt'] is None for meta in even) else 'gt'
         true = [meta[kind] for meta in even]
-        kept = _percent(meta['even']['label'] == label
-                        for meta, label in zip(even, true))
+        kept = _percent(meta['even'][kind] for meta in even)
         guess = 100 * max(Counter(true).values()) / len(true)
         figures = dict(guess=guess, same=kept)
         if kind == 'gt':

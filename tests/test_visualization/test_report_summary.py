@@ -13,7 +13,10 @@ def metas(labels=LABELS, even=None):
         for gt, pred in labels
     ]
     for meta, label in zip(found, even or ()):
-        meta['even'] = dict(label=label)
+        meta['even'] = {
+            kind: float(label == meta[kind])
+            for kind in ('gt', 'pred')
+        }
     return found
 
 
