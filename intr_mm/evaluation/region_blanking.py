@@ -61,7 +61,9 @@ class RegionBlanking(PerturbationMetric):
         height, width = explanation.img_shape
         rng = image_rng(image, self.seed)
         shift = (int(rng.integers(height)), int(rng.integers(1, width)))
-        hidden = []
+        # The model may tell another class than where it was in half precision,
+        # or in a padded batch.
+        hidden = [image.float()]
         size = max(1, round(self.fraction * height * width))
         for rank in rank_pixels(explanation, rng):
             region = rank < size
@@ -69,7 +71,8 @@ class RegionBlanking(PerturbationMetric):
                 self._hide(image, region),
                 self._hide(image, region.roll(shift, (0, 1)))
             ]
-        flips = 100. * (self.scores(torch.stack(hidden)).argmax(1) != class_)
+        intact, *found = self.scores(torch.stack(hidden)).argmax(1)
+        flips = 100. * (torch.stack(found) != intact)
         return dict(
             flips=flips[::2].tolist(), flips_random=flips[1::2].tolist())
 

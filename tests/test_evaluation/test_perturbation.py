@@ -104,6 +104,16 @@ def test_blanking_where_it_matters():
     assert figures['flips'] == 0
 
 
+def test_what_hiding_does_not_change_is_no_flip():
+    """The model tells another class than it did in another precision."""
+    figures = evaluate(
+        'RegionBlanking',
+        points_elsewhere,
+        images=[torch.zeros(3, 4, 4)],
+        fraction=1 / 16)
+    assert figures['flips'] == figures['flips_random'] == 0
+
+
 def test_inpainting_continues_the_surroundings():
     figures = evaluate(
         'RegionBlanking', points_there, fraction=1 / 16, fill='inpaint')
