@@ -113,8 +113,12 @@ class INTRInferencer(ImageClassificationInferencer):
             model, pretrained = _load_exported(model, pretrained), True
         if isinstance(model, ExportedClassifier):
             temperature = temperature or model.temperature
-        elif temperature is None and isinstance(pretrained, str):
-            temperature = stored_temperature(pretrained)
+        elif temperature is None:
+            path = pretrained
+            if pretrained in (True, None) and not isinstance(model, BaseModel):
+                _, path = find_config(model)
+            if isinstance(path, str):
+                temperature = stored_temperature(path)
         self.temperature = temperature
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.
@@ -442,7 +446,7 @@ class INTRInferencer(ImageClassificationInferencer):
         for layer in layers:  # also where no maps are asked for
             self.model.head.layer_index(layer)
         with self._lock:
-            samples, _ = explain_batch(
+            samples, decoded = explain_batch(
                 self.model,
                 **data,
                 classes=classes,
@@ -450,12 +454,14 @@ class INTRInferencer(ImageClassificationInferencer):
                 memory=memory)
         samples = [sample.cpu() for sample in samples]
         if self.temperature is not None:
-            for sample in samples:
-                for name in ('pred_score', 'attention_even'):
-                    if name in sample:
-                        log_probs = apply_temperature(
-                            sample.get(name), self.temperature)
-                        sample.set_field(log_probs.exp().float(), name)
+            # not of scores, the least of which float32 takes for 0
+            logits = decoded.logits.double().cpu() / self.temperature
+            for sample, scores in zip(samples, logits.softmax(-1).float()):
+                sample.set_field(scores, 'pred_score')
+                if 'attention_even' in sample:
+                    even = apply_temperature(sample.attention_even,
+                                             self.temperature)
+                    sample.set_field(even.exp().float(), 'attention_even')
         return samples
 
     def _explanation(self, results: dict, sample: DataSample,

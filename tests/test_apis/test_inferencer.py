@@ -13,8 +13,9 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from intr_mm.apis import INTRInferencer
-from ..tiny import (CONFIG, DEMO, ROOT, likeness, save_model, tiny_cfg,
-                    tiny_model, write_birds)
+from intr_mm.checkpoints import store_temperature
+from ..tiny import (CONFIG, DEMO, ROOT, likeness, save_demo, save_model,
+                    tiny_cfg, tiny_model, write_birds)
 
 EVIDENCE_HEAD = dict(
     _delete_=True,
@@ -124,6 +125,28 @@ def test_temperature_divides_logits(checkpoint, inferencer, birds):
         result['pred_scores'], (logits[0] / 2.5).softmax(-1), rtol=1e-4)
     with pytest.raises(ValueError, match='temperature'):
         INTRInferencer(DEMO, checkpoint, temperature=0)
+
+
+def test_temperature_of_logits_far_apart(checkpoint, birds):
+    """Scores of which float32 has but zeros."""
+    warm = INTRInferencer(DEMO, checkpoint, temperature=40)
+    path = str(birds / 'bird_0.png')
+    data = prepared(warm, [path])
+    with torch.no_grad():
+        low, high = warm.model(**data)[0].aminmax()
+        warm.model.head.presence_vector.weight.mul_(300 / (high - low))
+        logits = warm.model(**data)[0].double()
+    np.testing.assert_allclose(
+        warm(path)[0]['pred_scores'], (logits / 40).softmax(-1), rtol=1e-3)
+
+
+def test_temperature_beside_a_checkpoint_of_the_config(birds, tmp_path):
+    path = save_demo(tmp_path / 'demo.pth')
+    store_temperature(path, 3.)
+    cfg = Config.fromfile(DEMO)
+    cfg.load_from = path
+    assert INTRInferencer(cfg).temperature == 3
+    assert INTRInferencer(cfg, False).temperature is None
 
 
 def test_json(inferencer, birds, tmp_path):

@@ -109,6 +109,11 @@ def main(args: argparse.Namespace) -> None:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader: '
                          'choose the other --split.')
     scores, labels = predict(cfg, args.split)
+    lost = (scores == 0).any(1)
+    if lost.any():
+        print(f'Warning: {int(lost.sum())} of {len(scores)} images have '
+              'scores that are too small for float32 and count as its least: '
+              'the temperature will be too low.')
     temperature = fit_temperature(scores, labels)
     fitted_on = f'{args.split} (fitted)'
     rows = [measure(fitted_on, scores, labels, temperature, args.num_bins)]
