@@ -216,13 +216,16 @@ class EvidenceHead(BaseExplainingHead):
         the softmax of their logits."""
         # others' share in the contrast, (B, K, C)
         share = decoded.logits[:, None].expand(-1, classes.size(1), -1)
-        share = share.scatter(2, classes[..., None], -torch.inf).softmax(-1)
+        share = share.scatter(2, classes[..., None], -torch.inf)
+        share = share.float().softmax(
+            -1).nan_to_num()  # an only class has none
         others = torch.arange(self.num_classes, device=classes.device)
         mean = 0
         for some in others.split(_CHUNK):
             of_some = self._evidence(decoded, some.expand(len(classes), -1))
-            mean = mean + torch.einsum('bkc,bchyx->bkhyx', share[..., some],
-                                       of_some)
+            with without_autocast(of_some):
+                mean = mean + torch.einsum('bkc,bchyx->bkhyx',
+                                           share[..., some], of_some)
         return mean
 
     def rescore(self,

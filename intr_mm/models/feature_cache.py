@@ -17,7 +17,8 @@ class FeatureCache:
     """Feature maps of a frozen backbone, computed once and kept on disk.
 
     A map is found by the pixels of its image and the backbone's weights, so
-    that none can be out of date; the folder may be shared by several models
+    that none can be out of date, unless weights are written past PyTorch's
+    count of changes, as through ``.data``; the folder may be shared by several models
     and be deleted at any time. Maps are computed in float32 and kept in
     float16, or in float32 where they do not fit, one ``.npy`` file each.
 

@@ -71,6 +71,35 @@ def test_evidence_adds_up_to_logits(changes):
             assert maps[1].any()
 
 
+def test_contrast_in_half_precision():
+    model = evidence_model(values='paired')
+    data = prepared(model, *SIZES)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        decoded = model.decode(*data, maps=True)
+        logits = decoded.logits.float()
+        contrast = model.head.evidence(
+            decoded, torch.full((2, 1), 4), against='rest')
+    others = logits[:, :4]
+    mean = (others.softmax(1) * others).sum(1)
+    assert_close(
+        contrast.sum((2, 3, 4))[:, 0], logits[:, 4] - mean, rtol=0, atol=1e-4)
+
+
+def test_an_only_class_has_no_rest():
+    head = dict(
+        type='EvidenceHead',
+        num_classes=1,
+        embed_dims=16,
+        num_heads=2,
+        _delete_=True)
+    model = tiny_model(head=head)
+    data = prepared(model, *SIZES)
+    with torch.no_grad():
+        assert_close(
+            model.get_evidence(*data, against='rest'),
+            model.get_evidence(*data))
+
+
 def test_mixing_says_where_tokens_come_from():
     """Against the parts of each token, one by one."""
     model = evidence_model()
