@@ -233,7 +233,8 @@ def visible_region(pipeline: Callable,
         shape: Height and width of the image in pixels.
 
     Returns:
-        Rows and columns of the image, to half a pixel of what the network sees.
+        Rows and columns of the image, to half a pixel of what the network
+        sees.
 
     Raises:
         ValueError: If the pipeline does more than resize and crop.

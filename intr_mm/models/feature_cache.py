@@ -18,8 +18,8 @@ class FeatureCache:
 
     A map is found by the pixels of its image and the backbone's weights, so
     that none can be out of date, unless weights are written past PyTorch's
-    count of changes, as through ``.data``; the folder may be shared by several models
-    and be deleted at any time. Maps are computed in float32 and kept in
+    count of changes, as through ``.data``; the folder may be shared by several
+    models and be deleted at any time. Maps are computed in float32 and kept in
     float16, or in float32 where they do not fit, one ``.npy`` file each.
 
     Args:
