@@ -196,13 +196,29 @@ def group_photos(photos: Sequence[Photo],
                  pairs: np.ndarray) -> list[list[Photo]]:
     """Photos that belong into one split.
 
+    One that has no split gets that of its ``group``, or the only one that
+    its near duplicates have.
+
     Args:
         photos: N photos.
         pairs: Indices (pairs, 2) of near duplicates.
 
     Returns:
         Groups, of which most hold one photo.
+
+    Raises:
+        ValueError: Photos of one ``group`` have several splits.
     """
+    split_of = {}
+    for photo in photos:
+        if photo.group and photo.split:
+            other = split_of.setdefault((photo.label, photo.group),
+                                        photo.split)
+            if other != photo.split:
+                raise ValueError(
+                    f"The group '{photo.group}' of '{photo.label}' has "
+                    f"photos in '{other}' and in '{photo.split}': give all "
+                    'of them one split, or the others another group.')
     first_of = {}
     named = [(first_of.setdefault((photo.label, photo.group), i), i)
              for i, photo in enumerate(photos) if photo.group]
@@ -211,6 +227,12 @@ def group_photos(photos: Sequence[Photo],
     groups = defaultdict(list)
     for photo, name in zip(photos, connected_components(graph, False)[1]):
         groups[name].append(photo)
+    for group in groups.values():
+        given = {photo.split for photo in group} - {''}
+        only = given.pop() if len(given) == 1 else ''
+        for photo in group:
+            photo.split = (
+                photo.split or split_of.get((photo.label, photo.group), only))
     return list(groups.values())
 
 

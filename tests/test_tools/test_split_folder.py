@@ -190,6 +190,54 @@ def test_groups_stay_together(photos, split):
             assert f'{path[:-5]}{i ^ 1}.png' in paths
 
 
+def test_a_group_goes_where_some_of_it_are(photos, split):
+    """The first of each pair is in the test, or has no split."""
+    with open('list.csv', 'w') as file:
+        file.write('path,label,split,group\n')
+        for name in NAMES:
+            for i in range(10):
+                given = 'test' * (i in (0, 4))
+                file.write(
+                    f'my photos/{name}/{i}.png,{name},{given},{i // 2}\n')
+    _, splits = split('list.csv')
+    assert splits['test'] == {
+        f'my photos/{name}/{i}.png'
+        for name in NAMES
+        for i in (0, 1, 4, 5)
+    }
+
+
+def test_copies_go_where_the_given_one_is(photos, split):
+    with open('list.csv', 'w') as file:
+        file.write('path,label,split\n')
+        for name in NAMES:
+            shutil.copy(photos / name / '0.png', photos / name / 'copy.png')
+            for i in (*range(10), 'copy'):
+                given = 'test' * (i == 0)
+                file.write(f'my photos/{name}/{i}.png,{name},{given}\n')
+    printed, splits = split('list.csv')
+    assert splits['test'] == {
+        f'my photos/{name}/{i}.png'
+        for name in NAMES
+        for i in (0, 'copy')
+    }
+    assert 'lie in two splits' not in printed
+
+
+def test_copies_of_test_photos_are_not_moved_from_training(photos, split):
+    """Of what is given for training, validation alone is chosen."""
+    with open('list.csv', 'w') as file:
+        file.write('path,label,split\n')
+        for name in NAMES:
+            shutil.copy(photos / name / '0.png', photos / name / 'copy.png')
+            for i in (*range(10), 'copy'):
+                given = 'test' if i == 0 else 'train'
+                file.write(f'my photos/{name}/{i}.png,{name},{given}\n')
+    printed, splits = split('list.csv')
+    assert splits['test'] == {f'my photos/{name}/0.png' for name in NAMES}
+    assert '3 of these pairs lie in two splits' in printed
+
+
 def test_near_duplicates_stay_together(photos, split):
     for name in NAMES:
         image = draw(1000 + len(name), (200, 260))
@@ -277,6 +325,10 @@ def table(*lines):
     (table('path,label,split', 'my photos/wren/0.png,wren,train',
            'my photos/wren/1.png,wren,val', 'my photos/robin/0.png,robin,val'),
      "'robin' has no photos to train on"),
+    (table('path,label,split,group', 'my photos/wren/0.png,wren,train,a',
+           'my photos/wren/1.png,wren,test,a',
+           'my photos/robin/0.png,robin,,'),
+     "The group 'a' of 'wren' has photos in 'train' and in 'test': give all"),
     (table(''), 'list.csv. is empty'),
     (table('file,kind', 'a.png,b'), 'has the columns file, kind'),
     (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),

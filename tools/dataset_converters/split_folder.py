@@ -152,6 +152,8 @@ def divide(args: argparse.Namespace, photos: list[Photo]) -> np.ndarray:
     if args.max_distance >= 0:
         pairs = near_duplicates(
             np.stack([photo.hash for photo in photos]), args.max_distance)
+    # by the splits as they were given, of which some are taken away below
+    groups = group_photos(photos, pairs)
     given = {photo.split for photo in photos}
     shares = dict(test=args.test_share, val=args.val_share)
     # what is there is not chosen again
@@ -164,7 +166,7 @@ def divide(args: argparse.Namespace, photos: list[Photo]) -> np.ndarray:
         elif '' in given:
             raise ValueError(f"'{args.photos}' gives some photos a split and "
                              'others none: fill in the rest, or none.')
-    split_photos(group_photos(photos, pairs), shares, args.seed)
+    split_photos(groups, shares, args.seed)
     for label, count in count_splits(photos).items():
         if not count['train']:
             raise ValueError(f"The class '{label}' has no photos to train on: "
