@@ -160,10 +160,13 @@ def read_csv(file: str, root: str) -> list[Photo]:
         before = seen.setdefault(osp.normpath(path), (photo, number))
         if before[0] is photo:
             photos.append(photo)
-        elif before[0].label != photo.label:
-            raise ValueError(
-                f"{place}: '{path}' is '{photo.label}', but "
-                f"'{before[0].label}' in line {before[1]}: correct one.")
+        for key, words in (('label', ''), ('split', 'in the split '),
+                           ('group', 'in the group ')):
+            here, there = getattr(photo, key), getattr(before[0], key)
+            if here != there:
+                raise ValueError(
+                    f"{place}: '{path}' is {words}'{here}', but '{there}' in "
+                    f'line {before[1]}: correct one.')
     return photos
 
 

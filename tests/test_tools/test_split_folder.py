@@ -334,6 +334,10 @@ def table(*lines):
     (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),
     (table('path,label', 'a,b',
            './a,c'), "line 3: './a' is 'c', but 'b' in line 2"),
+    (table('path,label,split', 'a,b,train', 'a,b,'),
+     "line 3: 'a' is in the split '', but 'train' in line 2: correct one"),
+    (table('path,label,split,group', 'a,b,val,x', './a,b,valid,y'),
+     "line 3: './a' is in the group 'y', but 'x' in line 2: correct one"),
     (table('path,label,split', 'a,b,tset'), "line 2 has the split 'tset'"),
     (table('path,label', 'a,b', 'c,d'), 'fewer than two .*a. .No such file'),
 ])
