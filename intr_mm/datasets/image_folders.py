@@ -144,6 +144,8 @@ class ImageFolders(CustomDataset):
     be read are taken (``.webp``, ``.tiff`` and so on), hidden folders such as
     ``.ipynb_checkpoints`` and ``__MACOSX`` are no classes, and pipes and links
     that lead nowhere are passed over. The tools tell what was found.
+    ``metainfo.classes`` that names the folders decides on their order; other
+    names are those of the folders in alphabetical order.
 
     Args:
         extensions: Endings of images.
@@ -176,6 +178,18 @@ class ImageFolders(CustomDataset):
             raise ValueError(
                 f"'{self.img_prefix}' has {len(images)} class folders, but "
                 f'metainfo.classes names {len(self.CLASSES)}: make them fit.')
-        return [(osp.join(name, path), label)
-                for label, (name, paths) in enumerate(images.items())
-                for path in paths]
+        elif set(self.CLASSES) == set(images):
+            self.folder_to_idx = {n: i for i, n in enumerate(self.CLASSES)}
+        else:
+            self._check_other_names()
+        return [(osp.join(name, path), self.folder_to_idx[name])
+                for name, paths in images.items() for path in paths]
+
+    def _check_other_names(self) -> None:
+        """Refuse to give a folder the name of another."""
+        for name, label in self.folder_to_idx.items():
+            if name in self.CLASSES and self.CLASSES[label] != name:
+                raise ValueError(
+                    f"'{self.img_prefix}' holds the class folder '{name}', "
+                    'which metainfo.classes names beside others that are no '
+                    'folders there: name all folders, or none.')

@@ -165,6 +165,25 @@ def test_names_of_classes_have_to_fit(root):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
+def test_names_in_another_order_stay_with_their_folders(root):
+    cfg = config(root, metainfo=dict(classes=('bee', 'ant')))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        name = os.path.basename(os.path.dirname(info['img_path']))
+        assert dataset.metainfo['classes'][info['gt_label']] == name
+
+
+def test_other_names_are_those_of_sorted_folders(root):
+    for names in (('Ameise', 'Biene'), ('ant', 'honey bee')):
+        cfg = config(root, metainfo=dict(classes=names))
+        dataset = DATASETS.build(cfg.train_dataloader.dataset)
+        assert dataset.get_gt_labels().tolist() == [0, 0, 0, 1, 1, 1]
+    cfg = config(root, metainfo=dict(classes=('bee', 'wasp')))
+    with pytest.raises(ValueError, match="folder 'bee', which .* name all"):
+        DATASETS.build(cfg.train_dataloader.dataset)
+
+
 def test_some_of_many_names():
     assert some(['a', 'b']) == 'a, b'
     assert some([*'abcdefgh']) == 'a, b, c, d, e and 3 more'
