@@ -1,5 +1,6 @@
 import csv
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class PredictionTables(BaseMetric):
     """Write what was predicted of each image, how well each class is told, and
     which classes are taken for each other.
 
-    The most confused pairs of classes are printed.
+    The most confused pairs of classes are printed. A name that several
+    classes have is followed by the index, as in ``crane (134)``.
 
     Args:
         out_file_path: ``NAME.csv`` gets a line for each image, and beside it
@@ -79,7 +81,7 @@ class PredictionTables(BaseMetric):
         results = in_data_order(results, self.out_file_path)
         num_classes = results[0]['num_classes']
         names = (self.dataset_meta or {}).get('classes')
-        names = names or [str(i) for i in range(num_classes)]
+        names = _unique(names or [str(i) for i in range(num_classes)])
         images = [self._describe(result, names) for result in results]
         true = torch.tensor([result['true'] for result in results])
         predicted = torch.tensor([result['best'][1][0] for result in results])
@@ -95,13 +97,12 @@ class PredictionTables(BaseMetric):
             dict(score=round(score, 6), **{'class': names[label]})
             for score, label in zip(*result['best'])
         ]
-        true = names[result['true']]
         return dict(
             path=result['path'],
-            true=true,
+            true=names[result['true']],
             predicted=best[0]['class'],
             score=best[0]['score'],
-            correct=best[0]['class'] == true,
+            correct=result['best'][1][0] == result['true'],
             topk=best)
 
     def _write(self, images: list[dict], classes: list[dict],
@@ -206,6 +207,15 @@ def _print_confused(confusion: Tensor, names: Sequence[str]) -> None:
         print_log(
             f'The most confused pairs:\n{AsciiTable([header, *rows]).table}',
             'current')
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names, with their index where several classes have the same."""
+    counts = Counter(names)
+    return [
+        f'{name} ({i})' if counts[name] > 1 else name
+        for i, name in enumerate(names)
+    ]
 
 
 def _csv(rows: list[dict]) -> str:

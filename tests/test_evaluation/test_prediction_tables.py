@@ -12,9 +12,9 @@ TRUE = 0, 0, 1, 1, 1
 SCORES = ((.7, .2, .1), (.3, .6, .1), (.5, .4, .1), (.6, .4, 0), (.1, .8, .1))
 
 
-def write(path, **kwargs):
+def write(path, names=NAMES, **kwargs):
     metric = PredictionTables(str(path), **kwargs)
-    metric.dataset_meta = dict(classes=NAMES)
+    metric.dataset_meta = dict(classes=names)
     for i in (3, 1, 0, 2, 4):  # as a sampler may order them
         metric.process(None, [
             dict(
@@ -77,6 +77,32 @@ def test_json_at_a_temperature(tmp_path):
     assert content['confusion'] == dict(
         names=list(NAMES), counts=[[1, 1, 0], [2, 1, 0], [0, 0, 0]])
     assert content['classes'][2]['recall'] is None
+
+
+def test_classes_of_the_same_name(tmp_path, caplog):
+    """As the two cranes of ImageNet, a bird and a machine."""
+    MMLogger.get_instance('tables').addHandler(caplog.handler)
+    names = ('crane', 'crane', 'wren')
+    unique = ['crane (0)', 'crane (1)', 'wren']
+    write(tmp_path / 'out.csv', names)
+    rows = read(tmp_path / 'out.csv')
+    correct = [row['correct'] for row in rows]
+    assert correct == ['True', 'False', 'False', 'False', 'True']
+    assert rows[2]['true'] == 'crane (1)' and rows[2]['top1'] == 'crane (0)'
+    classes = read(tmp_path / 'out_classes.csv')
+    assert [row['class'] for row in classes] == unique
+    assert [row['images'] for row in classes] == ['2', '3', '0']
+    confusion = read(tmp_path / 'out_confusion.csv')
+    counts = [[row[name] for name in unique] for row in confusion]
+    assert counts == [['1', '1', '0'], ['2', '1', '0'], ['0', '0', '0']]
+    table, = (m for m in caplog.messages if 'most confused' in m)
+    assert '| crane (0) | crane (1) | 3        | 5         |' in table
+
+    write(tmp_path / 'out.json', names)
+    content = json.loads((tmp_path / 'out.json').read_text())
+    assert content['confusion']['names'] == unique
+    assert [row['class'] for row in content['classes']] == unique
+    assert not content['predictions'][2]['correct']
 
 
 def test_several_classes_of_an_image_are_refused(tmp_path):
