@@ -113,6 +113,15 @@ def class_maps(sample: dict,
     return sample['attention'][int(place[0])].float()
 
 
+def highest_cells(heat: np.ndarray) -> np.ndarray:
+    """Flat indices of the cells in which a map is highest.
+
+    They are several where it is flat there, and all if it has a NaN, with
+    which nothing compares.
+    """
+    return np.flatnonzero(~(heat < heat.max()))
+
+
 def bootstrap_interval(values: Sequence[float],
                        num_resamples: int = 1000,
                        seed: int = 0,

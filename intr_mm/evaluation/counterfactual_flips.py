@@ -5,7 +5,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
 from intr_mm.structures import CellGeometry
-from .base import class_maps, one_class
+from .base import class_maps, highest_cells, one_class
 
 
 @METRICS.register_module()
@@ -64,16 +64,17 @@ class CounterfactualFlips(BaseMetric):
                 result['telling'] = set(sample['telling_parts'])
             self.results.append(result)
 
-    def _looked_at(self, sample: dict) -> int:
-        """The mask's value where the attention of the true class peaks."""
+    def _looked_at(self, sample: dict) -> list[int]:
+        """The mask's value where the attention of the true class peaks, or
+        its values at all cells that are equally high."""
         heat = class_maps(sample, one_class(sample, self),
-                          type(self).__name__).mean(0)
+                          type(self).__name__).mean(0).cpu().numpy()
         mask = np.asarray(sample['part_mask'])
-        peak = np.unravel_index(int(heat.argmax()), heat.shape)
+        peak = np.unravel_index(highest_cells(heat), heat.shape)
         pixel = tuple(
             self.geometry.centres(*sizes)[place] for place, *sizes in zip(
                 peak, heat.shape, sample['img_shape'], mask.shape))
-        return int(mask[pixel])
+        return mask[pixel].tolist()
 
     def compute_metrics(self, results: list[dict]) -> dict:
         """Compute the share of flips."""
@@ -93,12 +94,15 @@ class CounterfactualFlips(BaseMetric):
                     # Neighbours on the ring tell by one part in common, the
                     # one in which they differ.
                     differs = original['telling'] & repainted['telling']
-                    pointed.append(original['looked_at'] in differs)
+                    looked_at = original['looked_at']
+                    pointed.append(
+                        sum(part in differs
+                            for part in looked_at) / len(looked_at))
         figures = dict(flips=_percent(flips), counted=len(flips))
         if self.geometry:
             figures['pointing'] = _percent(pointed)
         return figures
 
 
-def _percent(values: list[bool]) -> float:
+def _percent(values: list[float]) -> float:
     return 100 * sum(values) / len(values) if values else float('nan')

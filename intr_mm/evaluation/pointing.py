@@ -7,7 +7,8 @@ from mmpretrain.registry import METRICS, TASK_UTILS
 from torch import Tensor
 
 from intr_mm.structures import CellGeometry, Explanation
-from .base import ModelMetric, bootstrap_interval, class_maps, one_class
+from .base import (ModelMetric, bootstrap_interval, class_maps, highest_cells,
+                   one_class)
 from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
 
 
@@ -15,10 +16,12 @@ class PointingMetric(ModelMetric):
     r"""How often, and how much, maps of the true class point to regions.
 
     For each sample, the cell in which the map of the true class is highest
-    *hits* a region if the pixel on which that cell is centred lies in it. The
-    *mass* of a region is the share that it holds of all that is positive in
-    the map, interpolated bilinearly to the pixels. Subclasses say which
-    regions. For each region are reported, in percent:
+    *hits* a region if the pixel on which that cell is centred lies in it. Of
+    several that are equally high, each counts for its share, so that a flat
+    map hits as often as a random cell. The *mass* of a region is the share
+    that it holds of all that is positive in the map, interpolated bilinearly
+    to the pixels. Subclasses say which regions. For each region are reported,
+    in percent:
 
     - the hit rate, under the region's own name.
     - ``*_mass``: the mean mass.
@@ -141,7 +144,7 @@ class PointingMetric(ModelMetric):
         mass = [cell_mass(heat, weight) for heat in cells.maps]
         return dict(
             peak={
-                name: np.unravel_index(heat.argmax(), grid)
+                name: highest_cells(heat)
                 for name, heat in zip(names, cells.maps)
             },
             mass={
@@ -189,15 +192,12 @@ class PointingMetric(ModelMetric):
 
     def _figures(self, results: list[dict], name: str, region: str,
                  key: str) -> dict[str, float]:
-        shapes = np.array([r['hits'][region].shape for r in results])
-        peaks = np.array([r['peak'][name] for r in results])
-        # Images of different sizes share relative positions.
-        relative = (peaks + .5) / shapes
-        hit = np.array(
-            [r['hits'][region][tuple(r['peak'][name])] for r in results])
-        by_all = sum(r['hits'][region][tuple((relative *
-                                              shape).astype(int).T)].sum()
-                     for r, shape in zip(results, shapes))
+        hits = [r['hits'][region] for r in results]
+        peaks = [r['peak'][name] for r in results]
+        hit = np.array([h.flat[peak].mean() for h, peak in zip(hits, peaks)])
+        relative, weights = _all_peaks(peaks, [h.shape for h in hits])
+        places = (tuple((relative * h.shape).astype(int).T) for h in hits)
+        by_all = sum(weights[h[p]].sum() for h, p in zip(hits, places))
         pairs = len(results) * (len(results) - 1)
         mass = np.array([r['mass'][name][region] for r in results])
         mass_shuffled = mass_of_others([r['cell_mass'][name] for r in results],
@@ -215,6 +215,28 @@ class PointingMetric(ModelMetric):
                 figures[f'{key}{kind}_low'] = low
                 figures[f'{key}{kind}_high'] = high
         return {k: 100 * float(v) for k, v in figures.items()}
+
+
+def _all_peaks(peaks: list[np.ndarray],
+               shapes: list[tuple[int, int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the maps of all images peak.
+
+    Args:
+        peaks: Of each image the flat indices of its highest cells.
+        shapes: Of each image the grid (h, w) of its cells.
+
+    Returns:
+        Relative positions (P, 2), which images of different sizes share, and
+        how many maps peak there (P, ), as a sum of their shares.
+    """
+    # One sum for each grid, as a flat map peaks in all of its cells.
+    of_grid = {shape: np.zeros(shape) for shape in shapes}
+    for peak, shape in zip(peaks, shapes):
+        of_grid[shape].flat[peak] += 1 / len(peak)
+    relative = [(np.argwhere(total) + .5) / shape
+                for shape, total in of_grid.items()]
+    weights = [total[total > 0] for total in of_grid.values()]
+    return np.concatenate(relative), np.concatenate(weights)
 
 
 @METRICS.register_module()

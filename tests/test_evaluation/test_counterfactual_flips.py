@@ -62,7 +62,8 @@ def test_missing_partner_or_keys_are_named():
 def looking(sample, peak, telling, true_class):
     """Attach attention that peaks on a cell, and a mask of two parts."""
     attention = torch.zeros(1, 2, 3, 3)
-    attention[0, 0][peak] = 1
+    if peak is not None:
+        attention[0, 0][peak] = 1
     sample.set_field(attention, 'attention')
     sample.set_field(torch.tensor([true_class]), 'attention_classes')
     mask = np.zeros((12, 12), np.uint8)
@@ -87,3 +88,13 @@ def test_pointing_is_at_the_part_that_is_repainted():
     assert metrics['counterfactual/pointing'] == pytest.approx(100 / 3)
     assert metrics['counterfactual/flips'] == 100
     assert metrics['counterfactual/counted'] == 3
+
+
+def test_a_flat_map_points_by_the_share_of_its_cells():
+    original, repainted = make_pair(0, (3, 3), (4, 4))
+    looking(original, None, (5, 6), 3)
+    looking(repainted, None, (7, 5), 4)
+    evaluator = Evaluator([CounterfactualFlips(stride=4)])
+    evaluator.process([original, repainted])
+    pointing = evaluator.evaluate(2)['counterfactual/pointing']
+    assert pointing == pytest.approx(100 / 9)

@@ -110,6 +110,34 @@ def test_an_even_map_has_the_mass_of_the_area():
         assert figures[f'bird_{kind}'] == pytest.approx(figures['bird_area'])
 
 
+@pytest.mark.parametrize('value', [0, 1, np.nan])
+def test_a_flat_map_hits_as_often_as_a_random_cell(value):
+    rng = np.random.RandomState(0)
+    masks = (rng.rand(5, 4, 4) < np.arange(1, 6)[:, None, None] / 6) * 3
+    figures = evaluate(masks, np.full((5, 4, 4), float(value)))
+    assert figures['bird_area'] not in (0, 100)
+    for key in ('bird', 'bird_shuffled'):
+        assert figures[key] == pytest.approx(figures['bird_area'])
+
+
+def test_cells_that_are_equally_high_share_the_hit():
+    heats = HEATS.copy()
+    heats[0, 1] = 4  # one of three lies on the telling part, two on the bird
+    figures = evaluate(MASKS, heats)
+    assert figures['telling'] == pytest.approx(100 * (1 / 3 + 1) / 2)
+    assert figures['bird'] == pytest.approx(100 * (1 / 3 + 1) / 2)
+    # the other map of the first peaks in (1, 1), as one of its own three
+    assert figures['bird_shuffled'] == pytest.approx(100 * (0 + 1 / 3) / 2)
+
+
+def test_flat_maps_of_other_grids_share_relative_positions():
+    small = np.array([[3, 0], [0, 0]], np.uint8)
+    large = np.kron(small, np.ones((2, 2), np.uint8))
+    figures = evaluate([small, large], [np.zeros((2, 2)), np.zeros((4, 4))])
+    assert figures['bird'] == pytest.approx(25)
+    assert figures['bird_shuffled'] == pytest.approx(25)
+
+
 def test_mass_is_that_of_the_drawn_heat():
     rng = np.random.RandomState(0)
     masks = rng.choice([0, 1, 3], (2, 24, 30)).astype(np.uint8)
@@ -201,7 +229,8 @@ def test_true_class_is_asked_for():
         heat = torch.tensor([[[0., 0], [0, 1]]])
         metric.process(dict(inputs=[heat]), [sample.to_dict()])
         rate[label] = metric.evaluate(1)['part_pointing/part']
-    assert rate == {1: 100, 2: 0}
+    # the flat map of class 2 has one of its four cells on the part
+    assert rate == {1: 100, 2: 25}
 
 
 @torch.no_grad()
