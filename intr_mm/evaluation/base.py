@@ -113,6 +113,25 @@ def class_maps(sample: dict,
     return sample['attention'][int(place[0])].float()
 
 
+def check_not_flipped(sample: dict, mask_key: str, user: object) -> None:
+    """Refuse a sample whose mask shows the image before a flip.
+
+    Args:
+        sample: The sample; without a ``flip``, nothing is known of one.
+        mask_key: Key of the mask.
+        user: The metric that needs it.
+
+    Raises:
+        ValueError: If the image was flipped.
+    """
+    if sample.get('flip'):
+        # drawn images have no file
+        name = sample.get('img_path') or f'image {sample.get("sample_idx")}'
+        raise ValueError(
+            f"{type(user).__name__} got '{name}' flipped, where its "
+            f"'{mask_key}' lies elsewhere: take the flip out of the pipeline.")
+
+
 def highest_cells(heat: np.ndarray) -> np.ndarray:
     """Flat indices of the cells in which a map is highest.
 

@@ -5,7 +5,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
 from intr_mm.structures import CellGeometry
-from .base import class_maps, highest_cells, one_class
+from .base import check_not_flipped, class_maps, highest_cells, one_class
 
 
 @METRICS.register_module()
@@ -44,7 +44,7 @@ class CounterfactualFlips(BaseMetric):
         """Note whether each prediction is correct.
 
         Raises:
-            ValueError: If a sample lacks a key.
+            ValueError: If a sample lacks a key, or has a mask and was flipped.
         """
         for sample in data_samples:
             for key in ('pair_id', 'repainted'):
@@ -67,6 +67,7 @@ class CounterfactualFlips(BaseMetric):
     def _looked_at(self, sample: dict) -> list[int]:
         """The mask's value where the attention of the true class peaks, or
         its values at all cells that are equally high."""
+        check_not_flipped(sample, 'part_mask', self)
         heat = class_maps(sample, one_class(sample, self),
                           type(self).__name__).mean(0).cpu().numpy()
         mask = np.asarray(sample['part_mask'])

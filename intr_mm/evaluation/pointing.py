@@ -7,8 +7,8 @@ from mmpretrain.registry import METRICS, TASK_UTILS
 from torch import Tensor
 
 from intr_mm.structures import CellGeometry, Explanation
-from .base import (ModelMetric, bootstrap_interval, class_maps, highest_cells,
-                   one_class)
+from .base import (ModelMetric, bootstrap_interval, check_not_flipped,
+                   class_maps, highest_cells, one_class)
 from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
 
 
@@ -263,7 +263,8 @@ class PointingGame(PointingMetric):
             0 for stacks of padded convolutions, ``(stride - 1) / 2`` for
             backbones that cut the image into patches.
         mask_key: Key of the mask (H, W) of the sample. A mask of another size
-            than ``img_shape`` is taken to cover the same view.
+            than ``img_shape`` is taken to cover the same view. Flips of the
+            image are refused where ``PackInputs`` has the meta key ``flip``.
         telling_key: Key of the sample's telling values of the mask.
         differing_key: Key of what gives, for each class, the values of the
             mask in which it differs from the true one. The best rival is the
@@ -304,7 +305,12 @@ class PointingGame(PointingMetric):
         ]
 
     def regions(self, sample: dict) -> dict[str, np.ndarray]:
-        """Read the regions off the mask."""
+        """Read the regions off the mask.
+
+        Raises:
+            ValueError: If the image was flipped.
+        """
+        check_not_flipped(sample, self.mask_key, self)
         mask = np.asarray(sample[self.mask_key])
         regions = dict(
             bird=mask != 0, telling=np.isin(mask, sample[self.telling_key]))

@@ -98,3 +98,14 @@ def test_a_flat_map_points_by_the_share_of_its_cells():
     evaluator.process([original, repainted])
     pointing = evaluator.evaluate(2)['counterfactual/pointing']
     assert pointing == pytest.approx(100 / 9)
+
+
+def test_a_flipped_image_is_refused_where_its_mask_is_used():
+    samples = make_pair(0, (3, 3), (4, 4))
+    for sample in samples:
+        looking(sample, (0, 0), (5, 6), int(sample.gt_label))
+        sample.set_metainfo(dict(flip=True, img_path='a.jpg'))
+    assert evaluate(samples)['counterfactual/flips'] == 100
+    evaluator = Evaluator([CounterfactualFlips(stride=4)])
+    with pytest.raises(ValueError, match="'a.jpg' flipped.*'part_mask' lies"):
+        evaluator.process(samples)

@@ -162,6 +162,15 @@ def test_images_without_a_true_class_count_for_nothing():
         evaluate([empty])
 
 
+def test_a_flipped_image_is_refused():
+    """The mask is that of the image before the flip."""
+    kept = make_sample((1, 1), mask_at(4, 4), flip=False)
+    assert evaluate([kept])['pointing/bird'] == 100
+    flipped = make_sample((1, 1), mask_at(4, 4), flip=True, img_path='a.jpg')
+    with pytest.raises(ValueError, match="PointingGame got 'a.jpg' flipped"):
+        evaluate([flipped])
+
+
 def test_missing_inputs_are_named():
     sample = make_sample((1, 1), mask_at(4, 4))
     del sample.attention
