@@ -54,11 +54,12 @@ class CounterfactualFlips(BaseMetric):
                         'use RingSpecies(counterfactual=True) and list '
                         "'pair_id' and 'repainted' in the meta_keys of "
                         'PackInputs.')
+            label = one_class(sample, self)
             result = dict(
                 pair_id=sample['pair_id'],
                 repainted=sample['repainted'],
-                correct=one_class(sample, self,
-                                  'pred') == one_class(sample, self))
+                label=label,
+                correct=one_class(sample, self, 'pred') == label)
             if self.geometry:
                 result['looked_at'] = self._looked_at(sample)
                 result['telling'] = set(sample['telling_parts'])
@@ -78,8 +79,18 @@ class CounterfactualFlips(BaseMetric):
         return mask[pixel].tolist()
 
     def compute_metrics(self, results: list[dict]) -> dict:
-        """Compute the share of flips."""
-        pairs = {(r['pair_id'], r['repainted']): r for r in results}
+        """Compute the share of flips.
+
+        Raises:
+            ValueError: If a pair is incomplete, or there are two of a number.
+        """
+        pairs = {}
+        for r in results:
+            # a distributed run may repeat samples, which then agree
+            if pairs.setdefault((r['pair_id'], r['repainted']), r) != r:
+                raise ValueError(
+                    f'CounterfactualFlips got two pairs {r["pair_id"]} that '
+                    'differ, as of two data sets: evaluate them one by one.')
         flips, pointed = [], []
         for pair_id in sorted({r['pair_id'] for r in results}):
             versions = [(pair_id, False), (pair_id, True)]

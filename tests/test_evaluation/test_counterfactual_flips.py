@@ -45,6 +45,19 @@ def test_order_and_repetition_do_not_matter():
     assert evaluate(mixed + mixed[:2], size=len(PAIRS)) == evaluate(PAIRS)
 
 
+@pytest.mark.parametrize(
+    'repainted',
+    [
+        (4, 3),  # with another result
+        (2, 2),  # of another label
+    ])
+def test_pairs_of_two_data_sets_are_refused(repainted):
+    other = make_pair(0, (3, 3), repainted)
+    with pytest.raises(ValueError, match='two pairs 0 that differ.*one by on'):
+        evaluate(PAIRS + other)
+    assert evaluate(PAIRS + PAIRS[:2]) == evaluate(PAIRS)
+
+
 def test_no_correct_original_is_not_a_number():
     metrics = evaluate(make_pair(0, (3, 2), (4, 4)))
     assert math.isnan(metrics['counterfactual/flips'])
