@@ -16,20 +16,22 @@ from .session import Session
 
 # Not Add: what residual connections carry through all blocks would be rounded
 # in each, by the range of all its channels.
-_OPERATORS = ('Conv', 'Gemm', 'MatMul', 'Relu', 'MaxPool')
+_LAYERS, _OTHERS = ('Conv', 'Gemm', 'MatMul'), ('Relu', 'MaxPool')
 
 
 def quantize_onnx(file: str,
                   path: str,
                   images: Iterable[Tensor],
-                  reduce_range: bool = False) -> None:
+                  reduce_range: bool = False,
+                  float_layers: int = 1) -> None:
     """Write an exported file anew, with its backbone in int8.
 
     Weights have a scale for each channel, activations one for each tensor, of
-    the range that they take on ``images`` (ONNX Runtime's ``quantize_static``
-    in the format QDQ, which OpenVINO reads as well). Sums of residual
-    connections, encoder and head stay in float32: they are a small part of the
-    time, and maps of an :class:`EvidenceHead` add up to the score as before.
+    the range that they take on an image, in the mean of ``images`` (ONNX
+    Runtime's ``quantize_static`` in the format QDQ, which OpenVINO reads as
+    well). Sums of residual connections, encoder and head stay in float32: they
+    are a small part of the time, and maps of an :class:`EvidenceHead` add up
+    to the score as before.
 
     Args:
         file: A file of :func:`export_onnx`.
@@ -39,6 +41,8 @@ def quantize_onnx(file: str,
             hundred that are like those to come.
         reduce_range: Whether weights take 7 bits, so that processors without
             VNNI (AVX2 and AVX-512 alone) cannot overflow where they add up.
+        float_layers: How many layers with weights stay in float32, from the
+            image on. What they round, all others carry on.
 
     Raises:
         ValueError: If the file is in int8 already, or there are no images.
@@ -53,9 +57,18 @@ def quantize_onnx(file: str,
     reader = _Reader(images)
     proto = onnx.load(file)
     nodes = [
-        node.name for node in proto.graph.node
-        if node.name.startswith(BACKBONE)
+        node for node in proto.graph.node if node.name.startswith(BACKBONE)
     ]
+    weights = {tensor.name for tensor in proto.graph.initializer}
+    layers = [
+        node for node in nodes
+        if node.op_type in _LAYERS and node.input[1] in weights
+    ]
+    if float_layers >= len(layers):
+        raise ValueError(f"The backbone of '{file}' has {len(layers)} layers, "
+                         f'of which {float_layers} cannot stay in float32 '
+                         'and others be in int8: give a smaller number.')
+    spared = {node.name for node in layers[:float_layers]}
     # It also takes ranges of the head, which may be infinite where cells are
     # padding, and which nobody needs.
     with tempfile.TemporaryDirectory() as folder, np.errstate(all='ignore'):
@@ -68,10 +81,12 @@ def quantize_onnx(file: str,
             reduce_range=reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            op_types_to_quantize=list(_OPERATORS),
-            nodes_to_quantize=nodes,
+            op_types_to_quantize=[*_LAYERS, *_OTHERS],
+            nodes_to_quantize=[
+                node.name for node in nodes if node.name not in spared
+            ],
             # products of two activations are few, and lose most
-            extra_options=dict(MatMulConstBOnly=True))
+            extra_options=dict(MatMulConstBOnly=True, CalibMovingAverage=True))
         proto = onnx.load(written)
     proto.metadata_props.add(
         key='quantization',
@@ -80,7 +95,8 @@ def quantize_onnx(file: str,
                 dtype='int8',
                 part='backbone',
                 num_samples=reader.num_samples,
-                reduce_range=reduce_range)))
+                reduce_range=reduce_range,
+                float_layers=float_layers)))
     AtomicLocalBackend().put(proto.SerializeToString(), path)
 
 

@@ -297,10 +297,16 @@ def test_int8(evidence, engine, tmp_path):
         evidence_sum = outputs['evidence'].sum((2, 3, 4))
         assert_close(evidence_sum,
                      outputs['logits'].gather(1, outputs['classes']), **CLOSE)
-    for node in onnx.load(path).graph.node:
-        if node.op_type in ('Conv', 'MatMul', 'Gemm'):
-            assert (node.name.startswith('backbone/') == ('DequantizeLinear'
-                                                          in node.input[1]))
+    layers = [
+        node for node in onnx.load(path).graph.node
+        if node.op_type in ('Conv', 'MatMul', 'Gemm')
+    ]
+    in_int8 = ['DequantizeLinear' in node.input[1] for node in layers]
+    assert in_int8 == [False] + [
+        node.name.startswith('backbone/') for node in layers[1:]
+    ]
+    with pytest.raises(ValueError, match='layers, of which 99 cannot stay'):
+        quantize_onnx(file, path, images, float_layers=99)
     said = int8.metadata.pop('quantization')
     assert said['dtype'] == 'int8' and said['num_samples'] == 4
     assert int8.metadata == float32.metadata

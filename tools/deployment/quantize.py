@@ -36,6 +36,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='weights of 7 bits, for processors without VNNI, where sums of 8 '
         'bits overflow')
+    parser.add_argument(
+        '--float-layers',
+        type=number(0),
+        default=1,
+        metavar='NUM',
+        help='how many layers stay in float32, from the image on, such as 11, '
+        'the stem and first stage of a ResNet-50 (default: 1)')
     parser.add_cfg_options()
     args = parser.parse_args()
     if Path(args.out).resolve() == Path(args.model).resolve():
@@ -94,7 +101,8 @@ def main(args: argparse.Namespace) -> None:
         args.model,
         args.out,
         sample_images(cfg, NEEDS[0], args.num_samples, before),
-        reduce_range=args.reduce_range)
+        reduce_range=args.reduce_range,
+        float_layers=args.float_layers)
     found = compare_sessions(
         ExportedClassifier(args.out, 'onnxruntime').session, before.session,
         sample_images(cfg, NEEDS[1], args.num_samples, before))
