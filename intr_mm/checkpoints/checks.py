@@ -1,4 +1,5 @@
 """What a checkpoint must hold to be used at all, and to fit a model."""
+import ast
 import re
 from collections import OrderedDict
 from textwrap import shorten
@@ -132,7 +133,8 @@ def fit_checkpoint(model: nn.Module,
         weights = foreign.state_dict
     problem = _find_misfit(model, weights)
     if problem is None and whole:
-        problem = _find_difference(model, weights, class_names(checkpoint))
+        problem = _find_difference(model, weights, class_names(checkpoint),
+                                   checkpoint.get('meta', {}).get('cfg'))
     if problem is not None:
         raise ValueError(f"Checkpoint '{name}' {problem}.")
     return weights
@@ -154,14 +156,42 @@ def _find_misfit(model: nn.Module, weights: dict) -> str | None:
     return None
 
 
+def _attention_heads(config) -> dict[str, int]:
+    """How many attention heads neck and head had in training, which no weight
+    tells, by the config (a text of Python) that a checkpoint carries."""
+    if not isinstance(config, str):
+        return {}
+    try:
+        tree = ast.parse(config)
+    except (SyntaxError, ValueError):
+        return {}
+    found = {}
+    # model = dict(neck=dict(num_heads=...), head=dict(num_heads=...))
+    for node in tree.body:
+        if (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+                and ast.unparse(node.targets[0]) == 'model'):
+            for part in node.value.keywords:
+                for entry in getattr(part.value, 'keywords', ()):
+                    if entry.arg == 'num_heads' and isinstance(
+                            entry.value, ast.Constant):
+                        found[part.arg] = entry.value.value
+    return {part: found[part] for part in found if part in ('neck', 'head')}
+
+
 def _find_difference(model: nn.Module, weights: dict,
-                     classes: list[str] | None) -> str | None:
+                     classes: list[str] | None, config) -> str | None:
     num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
     if None not in (classes, num_classes) and len(classes) != num_classes:
         return (f'was trained on {len(classes)} classes but '
                 f'model.head.num_classes is {num_classes}: use its own '
                 'config, or set `--cfg-options model.head.num_classes='
                 f'{len(classes)}`')
+    for part, told in _attention_heads(config).items():
+        built = getattr(getattr(model, part, None), 'num_heads', told)
+        if built != told:
+            return (f'was trained with {told} attention heads but '
+                    f'model.{part}.num_heads is {built}: use its own config, '
+                    f'or set `--cfg-options model.{part}.num_heads={told}`')
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

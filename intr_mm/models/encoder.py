@@ -58,6 +58,7 @@ class INTREncoder(BaseModule):
         if window_radius is not None and window_radius < 0:
             raise ValueError(f'window_radius={window_radius} must be at least '
                              '0, or None for the whole image.')
+        self.num_heads = num_heads
         self.window_radius = window_radius
         self.in_channels = in_channels
         self.embed_dims = embed_dims

@@ -103,6 +103,19 @@ def test_other_depth_and_shape(images, tmp_path, checkpoint):
     fail(runner, 'test', r'weights\.pth.*size mismatch for head')
 
 
+@pytest.mark.parametrize('part', ['neck', 'head'])
+def test_other_number_of_attention_heads(images, tmp_path, checkpoint, part):
+    """Which no weight tells."""
+    runner = build_runner(
+        images,
+        tmp_path,
+        load_from=checkpoint,
+        **{f'model__{part}__num_heads': 4})
+    fail(
+        runner, 'test', rf'epoch_1\.pth.* with 2 attention heads but model\.'
+        rf'{part}\.num_heads is 4')
+
+
 def test_file_of_another_kind(images, tmp_path):
     path = str(tmp_path / 'other.pth')
     torch.save(dict(state_dict={'stem.weight': torch.zeros(2)}), path)
