@@ -21,7 +21,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
 from intr_mm.datasets.image_file import UnreadableImageError
-from intr_mm.deploy import ExportedClassifier, is_exported
+from intr_mm.deploy import ExportedClassifier, check_exported, is_exported
 from intr_mm.evaluation import apply_temperature
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.progress import track
@@ -517,6 +517,7 @@ def _load_exported(model: ModelType,
         return ExportedClassifier(str(model))
     exported = ExportedClassifier(str(pretrained))
     exported._config, _ = find_config(model)
+    check_exported(exported, exported._config)
     return exported
 
 

@@ -42,7 +42,7 @@ class _ExportedHead(BaseExplainingHead):
         self.num_heads = num_heads
         self.gives_evidence = gives_evidence
 
-    def pre_logits(self, feats):
+    def pre_logits(self, *args, **kwargs):
         """See :class:`BaseExplainingHead`."""
         raise NotImplementedError(
             f"'{self.file}' gives no features: take the checkpoint that it "
@@ -245,6 +245,21 @@ class ExportedClassifier(BaseModel):
 def is_exported(file) -> bool:
     """Whether a model or checkpoint is given as an exported file."""
     return isinstance(file, (str, Path)) and str(file).endswith('.onnx')
+
+
+def check_exported(classifier: ExportedClassifier, cfg: Config) -> None:
+    """Refuse an exported file under the config of another model.
+
+    Raises:
+        ValueError: It has another number of classes.
+    """
+    head = classifier.head
+    wanted = (cfg.model.get('head') or {}).get('num_classes')
+    if wanted not in (None, head.num_classes):
+        raise ValueError(
+            f"'{head.file}' tells {head.num_classes} classes apart, but "
+            f'model.head.num_classes is {wanted}: give the config that the '
+            'file was exported with.')
 
 
 def _check_transforms(dataset: dict, file: str) -> None:

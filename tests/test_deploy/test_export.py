@@ -333,6 +333,9 @@ def test_quantize_tool(intr, images, run_tool, tmp_path, capsys):
     assert one['pred_scores'] == pytest.approx(other['pred_scores'], abs=.1)
     with pytest.raises(SystemExit, match='in int8 already'):
         quantize(out, tmp_path / 'again.onnx')
+    options.append('model.head.num_classes=4')
+    with pytest.raises(SystemExit, match='tells 3 classes .*num_classes is 4'):
+        quantize(path, tmp_path / 'again.onnx')
     assert not (tmp_path / 'again.onnx').exists()
     with pytest.raises(SystemExit, match='2'):
         quantize(path, path)

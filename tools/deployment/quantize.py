@@ -61,7 +61,7 @@ from torch.utils.data import ConcatDataset
 
 from intr_mm.command_line import (check_data_folders, leaf_datasets,
                                   load_config, run_tool, spread)
-from intr_mm.deploy import ExportedClassifier, quantize_onnx
+from intr_mm.deploy import ExportedClassifier, check_exported, quantize_onnx
 from intr_mm.deploy.onnx_export import check_requirements
 from intr_mm.deploy.quantization import compare_sessions
 from intr_mm.progress import track
@@ -97,6 +97,7 @@ def main(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options, *NEEDS)
     check_data_folders(cfg, *NEEDS)
     before = ExportedClassifier(args.model, 'onnxruntime')
+    check_exported(before, cfg)
     quantize_onnx(
         args.model,
         args.out,
