@@ -139,6 +139,17 @@ def test_data_whose_classes_have_other_numbers(tmp_path, monkeypatch,
         run_tool(TOOL, *arguments(path, tmp_path))
 
 
+def test_photos_are_not_replaced_by_their_pictures(explain, tmp_path):
+    write_birds(tmp_path / 'photos', (96, 96))
+    before = (tmp_path / 'photos/bird_0.png').read_bytes()
+    for image in ('photos', 'photos/bird_0.png'):
+        with pytest.raises(SystemExit, match='is the folder of the photos'):
+            explain('--img', image, '--out', 'photos')
+    with pytest.raises(SystemExit, match='2'):
+        explain('--img', 'photos', '--report', 'photos/bird_0.png')
+    assert (tmp_path / 'photos/bird_0.png').read_bytes() == before
+
+
 def test_images_of_a_folder(explain, tmp_path, capsys):
     folder = tmp_path / 'birds'
     write_birds(folder, (96, 96), (120, 160), (200, 96))

@@ -1,4 +1,5 @@
 import re
+import shutil
 
 import mmcv
 import numpy as np
@@ -48,6 +49,13 @@ def test_order_and_curve_are_printed_and_drawn(run, images, tmp_path, capsys):
         assert rows.min() > picture.shape[0] / 3
         assert np.ptp(columns) > .6 * picture.shape[1]
     assert np.ptp(picture[:picture.shape[0] // 3], axis=(0, 1)).min() > 100
+
+
+def test_the_photo_is_not_replaced(run, images, tmp_path):
+    photo = tmp_path / 'heads.png'
+    shutil.copy(images / 'val/class_0/0.jpg', photo)
+    with pytest.raises(SystemExit, match='heads.png.* is the image to read'):
+        run('--img', photo)
 
 
 def test_predicted_class_is_the_default(run, images, tmp_path, capsys):

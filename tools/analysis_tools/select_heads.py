@@ -100,6 +100,9 @@ def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
 def main(args: argparse.Namespace) -> None:
     if not Path(args.img).is_file():
         raise SystemExit(f"'{args.img}' is no file: name an image.")
+    if Path(args.out).exists() and Path(args.out).samefile(args.img):
+        raise SystemExit(f"'{args.out}' is the image to read: name another "
+                         'file by --out.')
     options = {f'model.{k}': v for k, v in args.cfg_options.items()}
     cfg = load_config(args.config, options, 'model')
     inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)

@@ -60,7 +60,7 @@ def parse_args() -> argparse.Namespace:
         'work_dirs/CONFIG/explain, or none with --report)')
     parser.add_argument(
         '--report',
-        type=output_file(),
+        type=output_file('.html', '.htm'),
         metavar='FILE.html',
         help='write an HTML report')
     parser.add_argument(
@@ -350,6 +350,13 @@ def main(args: argparse.Namespace) -> None:
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     draws = args.out is not None or args.report is None
+    if draws and out.is_dir() and args.img is not None and any(
+            out.samefile(Path(image).parent)
+            for image in images if '://' not in image):
+        raise SystemExit(
+            f"'{out}' is the folder of the photos, which pictures "
+            'of the same name would replace: name another by '
+            '--out.')
     if draws:
         check_folder(str(out))
     report = None
