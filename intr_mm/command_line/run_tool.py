@@ -108,16 +108,21 @@ def _stop_on_sigterm() -> Iterator[None]:
     """
 
     def stop(*_) -> None:
+        # once more, as Python drops what is raised in a destructor
+        signal.setitimer(signal.ITIMER_REAL, 5)
         raise Stopped(128 + signal.SIGTERM)
 
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    signals = signal.SIGTERM, signal.SIGALRM
+    before = [signal.signal(number, stop) for number in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip(signals, before):
+            signal.signal(number, handler)
 
 
 def _is_disk_full(error: BaseException | None) -> bool:

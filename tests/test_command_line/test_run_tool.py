@@ -150,6 +150,21 @@ def interrupt():
     raise KeyboardInterrupt
 
 
+def test_sigterm_within_a_destructor(end):
+    """Python drops what is raised there."""
+
+    class Terminated:
+
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def main():
+        Terminated()
+        signal.pause()
+
+    assert end(main)[0] == 143
+
+
 @pytest.mark.parametrize('main, code', [
     (interrupt, 130),
     (lambda: signal.raise_signal(signal.SIGTERM), 143),
