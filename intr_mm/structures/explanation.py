@@ -75,7 +75,9 @@ class Explanation:
 
         def array(name: str) -> np.ndarray | None:
             value = sample.get(name)
-            return None if value is None else value.detach().cpu().numpy()
+            # numpy has no bfloat16
+            return None if value is None else value.detach().float().cpu(
+            ).numpy()
 
         evidence = array(f'{field}_evidence')
         return cls(
