@@ -119,8 +119,10 @@ def check_config(cfg: Config, *needs: str) -> None:
     """
     require(cfg, *needs)
     for key in cfg:
-        # helpers of a config file have any name, but not almost a known one
-        if key not in KNOWN and get_close_matches(key, KNOWN, cutoff=.9):
+        # Helpers of a config file have any name, but not almost a known one,
+        # least of all where they are a part.
+        cutoff = .8 if isinstance(cfg[key], dict) else .9
+        if key not in KNOWN and get_close_matches(key, KNOWN, cutoff=cutoff):
             raise ValueError(f'{key} of {cfg.filename} is read by nobody' +
                              nearest(key, KNOWN))
     for key, hint in accepted(Runner)[0].items():
@@ -253,6 +255,8 @@ def _find(value: dict,
     Raises:
         ValueError: It names none, or one that is not registered.
     """
+    if not isinstance(value, dict):
+        raise ValueError(f'{path}={value!r} has to be a dict with a type.')
     kind = value.get('type')
     if kind is None and _last_key(path) in defaults:
         return defaults[_last_key(path)]

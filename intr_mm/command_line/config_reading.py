@@ -84,6 +84,8 @@ def _describe(path: str, error: Exception) -> str:
     if not osp.exists(file) or not osp.samefile(file, path):
         place += f", a _base_ of '{path}',"
     text = error.args[0] if error.args else ''
+    if isinstance(error, OSError):
+        text = error.strerror or text
     if isinstance(error, ImportError) and error.__cause__ is not None:
         text = error.__cause__  # without mmengine's list of sys.path
     why = f'{base}{type(error).__name__}: {text}'

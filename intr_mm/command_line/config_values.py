@@ -20,7 +20,7 @@ _SHARE = (lambda v: 0 <= v <= 1), '0 to 1'
 # What arguments of other packages may be, by their name.
 RANGES = dict(
     batch_size=_POSITIVE,
-    num_workers=_NOT_NEGATIVE,
+    num_workers=((lambda v: 0 <= v <= 1024), '0 to 1024'),
     max_epochs=_POSITIVE,
     max_iters=_POSITIVE,
     val_interval=_POSITIVE,
@@ -32,7 +32,8 @@ RANGES = dict(
     lr=_NOT_NEGATIVE,
     weight_decay=_NOT_NEGATIVE,
     max_norm=((lambda v: v > 0), 'above 0'),
-    seed=((lambda v: 0 <= v < 2**32), '0 to 4294967295'),
+    seed=((lambda v: isinstance(v, int) and 0 <= v < 2**32),
+          'a whole number, 0 to 4294967295'),
     dropout=_SHARE,
     drop_rate=_SHARE,
     drop_path_rate=_SHARE,

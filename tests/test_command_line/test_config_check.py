@@ -21,6 +21,9 @@ def demo():
 
 # option, and what the sentence has to hold
 REFUSED = {
+    'randomness.seed=1.5': ['randomness.seed', 'whole number', '1.5'],
+    'train_dataloader.num_workers=100000': ['0 to 1024', '100000'],
+    'modl.head.num_heads=2': ['modl', 'mean model'],
     'optim_wraper.optimizer.lr=1': ['optim_wraper', 'optim_wrapper'],
     'train_dataloder.batch_size=3': ['train_dataloder', 'train_dataloader'],
     'rezume=True': ['rezume', 'did you mean resume'],
@@ -108,6 +111,13 @@ def test_what_nobody_reads_or_could_build_is_refused(demo, option):
     assert len(sentence) < 600 and '\n' not in sentence
     for words in (option.split('=')[0].split('.')[0], *REFUSED[option]):
         assert words in sentence
+
+
+def test_a_model_that_is_no_dict(demo):
+    cfg = deepcopy(demo)
+    cfg.model = 1
+    with pytest.raises(ValueError, match='model=1 has to be a dict with a t'):
+        check_config(cfg, 'train_dataloader')
 
 
 @pytest.mark.parametrize('option', TAKEN)
