@@ -43,7 +43,7 @@ def add_figure_flags(parser: ArgumentParser) -> None:
         help='of the files (default: png)')
     group.add_argument(
         '--dpi',
-        type=number(1),
+        type=number(1, 2400),
         help='pixels per inch, also of photos within pdf and svg (default: '
         '180, or 300 with --width-mm)')
     group.add_argument(
@@ -104,6 +104,10 @@ def check_figure_flags(parser: ArgumentParser, args: Namespace) -> None:
         parser.error('--figure comparison compares one class with that of '
                      '--against: name it, and no other, by --classes')
     if figure in TOGETHER:
+        if args.memory:
+            parser.error(f'--figure {figure} shows several images, and '
+                         '--memory what there is to attend to in one: leave '
+                         'one of the two out')
         if several:
             parser.error(f'--figure {figure} shows one class: name it, and no '
                          'other, by --classes')

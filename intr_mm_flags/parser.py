@@ -4,12 +4,13 @@ import math
 import os
 import os.path as osp
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 
 # Endings of what `mmengine.dump` writes.
 DATA_FILES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
-PICTURE_FILES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp')
+PICTURE_FILES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.webp', '.bmp')
 WEIGHT_FILES = ('.pth', '.pt', '.safetensors')
 # classes that are other ones on each image
 CLASS_WORDS = re.compile(r'gt|pred|top\d+')
@@ -35,6 +36,12 @@ class ToolParser(argparse.ArgumentParser):
             action='store_true',
             help='show the traceback of every error, also where a sentence '
             'says what is wrong')
+
+    def parse_args(self, *args, **kwargs) -> argparse.Namespace:
+        """Parse them, and from now on say in a sentence where Ctrl-C ends the
+        tool, as while it imports."""
+        sys.excepthook = _tell_interrupt
+        return super().parse_args(*args, **kwargs)
 
     def add_cfg_options(self, what: str = 'the config') -> None:
         """Take ``--cfg-options``, which change settings of something."""
@@ -69,6 +76,14 @@ class ToolParser(argparse.ArgumentParser):
             action=_LocalRank,
             type=int,
             help='set by the launcher')
+
+
+def _tell_interrupt(kind: type, *error) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        tool = osp.basename(sys.argv[0])
+        print(f'\n{tool}: stopped by SIGINT.', file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, *error)
 
 
 class _ToolHelp(argparse.RawDescriptionHelpFormatter):
@@ -107,7 +122,8 @@ def output_file(*endings: str) -> Callable:
     """
 
     def parse(path: str) -> str:
-        if endings and not osp.basename(path).endswith(endings):
+        if (endings and not osp.isdir(path)
+                and not osp.basename(path).endswith(endings)):
             raise argparse.ArgumentTypeError(
                 f'{path!r} has an ending that cannot be written: use '
                 f"{' or '.join(endings)}")
@@ -184,6 +200,13 @@ def device(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f'{text!r} is not there, PyTorch finds '
             f'{torch.cuda.device_count()} CUDA devices: use another, or cpu')
+    try:
+        there = kind.type == 'cuda' or torch.empty(0, device=kind)
+    except (RuntimeError, NotImplementedError, AssertionError):
+        there = None
+    if there is None or kind.type == 'meta':
+        raise argparse.ArgumentTypeError(
+            f'{text!r} computes nothing here: use cpu, or such as cuda:0')
     return text
 
 

@@ -7,6 +7,7 @@ sentence how a run ended.
 
 ``NNODES``, ``NODE_RANK``, ``MASTER_ADDR`` and ``PORT`` are read from the
 environment. The scripts pass their own command in ``LAUNCH_COMMAND``.
+``train.py --help`` and ``test.py --help`` list the flags.
 """
 import logging
 import os
@@ -100,7 +101,8 @@ def launch(args: list[str]) -> None:
         raise SystemExit(
             f'launch.py: process {rank} (pid {failure.pid}) '
             f'{how(failure.exitcode)}, and the others were stopped'
-            f'{way_on()}.') from error
+            # that of a wrong flag is 2
+            f'{way_on() if failure.exitcode != 2 else ""}.') from error
     except (SignalException, KeyboardInterrupt) as stop:
         signum = getattr(stop, 'sigval', signal.SIGINT)
         print(

@@ -17,7 +17,7 @@ WORK_DIR=$4
 GPUS=${GPUS:-4}
 GPUS_PER_NODE=${GPUS_PER_NODE:-4}
 CPUS_PER_TASK=${CPUS_PER_TASK:-5}
-TOOLS=$(dirname "$0")
+TOOLS=$(dirname "$(readlink -f "$0")")
 
 PYTHONPATH="$TOOLS/..":$PYTHONPATH \
 srun -p "$PARTITION" \

@@ -33,6 +33,8 @@ def parse(capsys, *args, **kwargs):
     (device, 'cpu', 'cpu'),
     (device, 'gpu0', "'gpu0' is no device: use cpu, or such as cuda:0"),
     (device, 'cuda:99', "'cuda:99' is not there"),
+    (device, 'meta', "'meta' computes nothing here: use cpu"),
+    (device, 'xla', "'xla' computes nothing here: use cpu"),
 ])
 def test_values(capsys, kind, text, expected):
     found = parse(capsys, text, type=kind)
