@@ -360,6 +360,27 @@ def test_another_split_is_not_replaced(photos, split):
         split(photos, '--seed', 1)
 
 
+@pytest.mark.parametrize('name', ['photos.csv', 'my_photos.py'])
+def test_what_was_corrected_is_not_replaced(photos, split, name):
+    split(photos)
+    written = open(f'out/{name}').read()
+    open(f'out/{name}', 'a').write('\n')
+    with pytest.raises(SystemExit, match=f'{name}. holds something else'):
+        split(photos)
+    assert open(f'out/{name}').read() == f'{written}\n'
+    split(photos, '--overwrite')
+    assert open(f'out/{name}').read() == written
+
+
+def test_list_that_was_read_may_be_replaced(photos, split):
+    """Its layout is the tool's again; what it says is kept."""
+    split(photos)
+    written = open('out/photos.csv').read()
+    open('out/photos.csv', 'a').write('\n')
+    split('out/photos.csv', '--data-root', photos)
+    assert open('out/photos.csv').read() == written
+
+
 def test_hash_tells_copies_from_other_photos():
     image = draw(0, (300, 400))
     _, jpeg = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 40])

@@ -75,7 +75,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help='replace another split in the same folder')
+        help='replace another split in the same folder, and what was '
+        'corrected there')
     parser.add_cfg_options('the written config')
     args = parser.parse_args()
     if not (0 < args.val_share < 1 and 0 <= args.test_share < 1
@@ -275,18 +276,31 @@ def write_config(args: argparse.Namespace, out: str, root: str,
             f'_base_ = {base!r}\n\n{settings.pretty_text}')
 
 
-def write_files(out: Path, files: dict[str, str], overwrite: bool) -> None:
-    """Write all files, or refuse to change the lists of another split."""
+def write_files(out: Path, files: dict[str, str], given: str,
+                overwrite: bool) -> None:
+    """Write all files, or refuse to change what is there.
+
+    Args:
+        out: The folder.
+        files: Content of each file, by its name.
+        given: File that was read, which its own list may replace.
+        overwrite: Change what is there.
+    """
     for name, content in files.items():
         path = out / name
-        if (not overwrite and name.endswith('.txt') and path.exists()
-                and path.read_text(encoding='utf-8') != content):
-            raise ValueError(
-                f"'{path}' holds another split, on which models may have been "
-                'trained: choose another --out, or give --overwrite.')
+        if overwrite or not path.exists() or (name == 'photos.csv'
+                                              and path.samefile(given)):
+            continue
+        if path.read_bytes() != content.encode():
+            held = ('another split, on which models may have been trained'
+                    if name.endswith('.txt') else
+                    'something else, which may be your corrections')
+            raise ValueError(f"'{path}' holds {held}: choose another --out, "
+                             'or give --overwrite.')
     out.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (out / name).write_text(content, encoding='utf-8')
+        # the same bytes on every system, so that they can be compared
+        (out / name).write_bytes(content.encode())
 
 
 def main(args: argparse.Namespace) -> None:
@@ -316,7 +330,7 @@ def main(args: argparse.Namespace) -> None:
             files[f'{split}.txt'] = ''.join(lines)
     files['photos.csv'] = describe_photos(photos)
     files[f'{name}.py'] = write_config(args, str(out), root, counts)
-    write_files(out, files, args.overwrite)
+    write_files(out, files, args.photos, args.overwrite)
     print_commands(out / f'{name}.py')
 
 
