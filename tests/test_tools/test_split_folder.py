@@ -3,7 +3,7 @@ import os
 import runpy
 import shutil
 import sys
-from glob import glob
+from glob import escape, glob
 
 import cv2
 import numpy as np
@@ -379,6 +379,37 @@ def test_list_that_was_read_may_be_replaced(photos, split):
     open('out/photos.csv', 'a').write('\n')
     split('out/photos.csv', '--data-root', photos)
     assert open('out/photos.csv').read() == written
+
+
+@pytest.mark.parametrize('folder', [
+    "robin's", 'back\\slash', '{{ fileDirname }}', '{{ _base_.data_root }}',
+    '{{$HOME:x}}'
+])
+def test_names_of_folders_are_taken_as_they_stand(photos, split, folder):
+    photos.rename(folder)
+    split(folder, out=f'{folder} out')
+    config, = glob(f'{escape(folder)} out/*.py')
+    cfg = Config.fromfile(config)
+    assert cfg.data_root == os.path.abspath(folder)
+    for part in ('train', 'val', 'test'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        assert dataset.data_root == cfg.data_root
+        assert os.path.samefile(dataset.ann_file, f'{folder} out/{part}.txt')
+        assert os.path.samefile(dataset.classes, f'{folder} out/classes.txt')
+
+
+def test_written_folder_can_be_moved(photos, split):
+    split(photos)
+    os.rename('out', 'moved')
+    cfg = Config.fromfile('moved/my_photos.py')
+    assert os.path.samefile(cfg.val_dataloader.dataset.ann_file,
+                            'moved/val.txt')
+
+
+def test_config_has_a_name_where_the_folder_has_no_word(photos, split):
+    photos.rename('---')
+    split('./---')
+    assert os.path.exists('out/photos.py')
 
 
 def test_hash_tells_copies_from_other_photos():

@@ -244,6 +244,11 @@ def write_config(args: argparse.Namespace, out: str, root: str,
     recipe = read_config(args.config, 'train_dataloader')
     merge_options(recipe, dict(args.cfg_options))
     total = sum(counts.values(), Counter())
+    # A folder that can be moved, unless MMEngine, which pastes its name
+    # between the quotes, would break them. NUL is in no name.
+    here = Path(osp.abspath(out)).as_posix()
+    if here.isprintable() and not set(here) & {*"'\\{"}:
+        here = '\0'
     settings = Config(
         dict(
             data_root=root,
@@ -260,8 +265,8 @@ def write_config(args: argparse.Namespace, out: str, root: str,
             dataset=dict(
                 data_root=root,
                 data_prefix='',
-                ann_file=f'{{{{ fileDirname }}}}/{name}.txt',
-                classes='{{ fileDirname }}/classes.txt'))
+                ann_file=f'{here}/{name}.txt',
+                classes=f'{here}/classes.txt'))
     batch_size = recipe.train_dataloader.batch_size
     if total['train'] < batch_size:
         settings.train_dataloader.batch_size = total['train']
@@ -271,9 +276,12 @@ def write_config(args: argparse.Namespace, out: str, root: str,
         settings.train_cfg = dict(max_epochs=epochs)
     settings.merge_from_dict(args.cfg_options)
     base = osp.relpath(args.config, out)
+    text = f'_base_ = {base!r}\n\n{settings.pretty_text}'
+    # braces of names are no variables of MMEngine
+    text = text.replace('{{', r'{\x7b')
+    text = text.replace(r"'\x00/", "'{{ fileDirname }}/")
     return (f'"""Written by split_folder.py: {total["train"]} photos of '
-            f'{len(counts)} classes to train."""\n'
-            f'_base_ = {base!r}\n\n{settings.pretty_text}')
+            f'{len(counts)} classes to train."""\n{text}')
 
 
 def write_files(out: Path, files: dict[str, str], given: str,
@@ -318,7 +326,7 @@ def main(args: argparse.Namespace) -> None:
     report(photos, taken, odd, pairs)
 
     counts = count_splits(taken)
-    name = re.sub(r'\W+', '_', Path(root).name).strip('_')
+    name = re.sub(r'\W+', '_', Path(root).name).strip('_') or 'photos'
     out = Path(args.out or f'data/{name}_split')
     files = {'classes.txt': ''.join(f'{label}\n' for label in counts)}
     labels = {label: i for i, label in enumerate(counts)}
