@@ -1,6 +1,7 @@
 """Photos and their classes, from folders or a CSV, and a split of them."""
 import csv
 import hashlib
+import io
 import os.path as osp
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -113,31 +114,40 @@ def read_csv(file: str, root: str) -> list[Photo]:
         ValueError: A line is not understood, or two contradict each other.
     """
     try:
-        lines = Path(file).read_text(encoding='utf-8-sig').splitlines()
+        text = Path(file).read_bytes().decode('utf-8-sig')
     except UnicodeDecodeError:
         raise ValueError(f"'{file}' is no text in UTF-8: save it as such, in "
                          'a spreadsheet as `CSV UTF-8`.') from None
-    if not lines:
+    if not text:
         raise ValueError(f"'{file}' is empty: write a line `path,label` for "
                          'each photo.')
-    delimiter = max(',;\t', key=lines[0].count)
+    # a name in quotes may hold ends of lines, which csv tells apart
+    lines = io.StringIO(text, newline='')
+    delimiter = max(',;\t', key=lines.readline().count)
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    rows, number = [], 0
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter))
+        for row in reader:
+            rows.append((number + 1, row))
+            number = reader.line_num
     except csv.Error as error:
-        raise ValueError(f"'{file}' is no CSV file ({error}): name the one "
-                         'that lists the photos.') from None
-    names = [name.strip().lower() for name in rows[0]]
+        raise ValueError(
+            f"'{file}' is no CSV file from line {number + 1} on ({error}): "
+            'close the quotes there, or name the file that lists the '
+            'photos.') from None
+    head = rows[0][1]
+    names = [name.strip().lower() for name in head]
     if 'path' in names and 'label' in names:
         rows = rows[1:]
-        first = 2
-    elif len(rows[0]) == 2 and osp.isfile(osp.join(root, rows[0][0])):
-        names, first = ['path', 'label'], 1
+    elif len(head) == 2 and osp.isfile(osp.join(root, head[0])):
+        names = ['path', 'label']
     else:
         raise ValueError(
-            f"'{file}' has the columns {', '.join(rows[0])}: call one `path` "
+            f"'{file}' has the columns {', '.join(head)}: call one `path` "
             'and one `label` in its first line.')
     photos, seen = [], {}
-    for number, row in enumerate(rows, first):
+    for number, row in rows:
         if not any(row):
             continue
         place = f"'{file}', line {number}"

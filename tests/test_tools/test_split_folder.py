@@ -177,6 +177,27 @@ def test_written_list_is_read_again(photos, split):
     assert second['val'] == first['val']
 
 
+def test_names_with_ends_of_lines_are_read_again(photos, split):
+    odd = [photos / 'wren' / f'a{end}b.png' for end in '\r\n\u2028']
+    for i, path in enumerate(odd):
+        path.write_bytes((photos / f'wren/{i}.png').read_bytes())
+    _, first = split(photos)
+    with open('out/photos.csv', newline='') as file:
+        written = {row['path'] for row in csv.DictReader(file)}
+    assert {f'wren/{path.name}' for path in odd} < written
+    _, second = split('out/photos.csv', '--data-root', photos, out='again')
+    assert second == first
+
+
+def test_label_of_two_lines_is_one(photos, split):
+    rows = [(f'my photos/{name}/{i}.png', name.replace(' ', '\n'))
+            for name in NAMES for i in range(10)]
+    with open('list.csv', 'w', newline='') as file:
+        csv.writer(file).writerows([('path', 'label'), *rows])
+    split('list.csv')
+    assert open('out/classes.txt').read().splitlines() == list(NAMES)
+
+
 def test_groups_stay_together(photos, split):
     with open('list.csv', 'w') as file:
         file.write('path,label,group\n')
@@ -332,6 +353,9 @@ def table(*lines):
     (table(''), 'list.csv. is empty'),
     (table('file,kind', 'a.png,b'), 'has the columns file, kind'),
     (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),
+    (table('path,label', '"a', 'b",c', 'd'), 'line 4 has 1 columns instead'),
+    (table('path,label', 'a,b', 'c,"d',
+           'e,f'), 'no CSV file from line 3 on .*: close the quotes there'),
     (table('path,label', 'a,b',
            './a,c'), "line 3: './a' is 'c', but 'b' in line 2"),
     (table('path,label,split', 'a,b,train', 'a,b,'),

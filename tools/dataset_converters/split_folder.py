@@ -224,11 +224,14 @@ def describe_photos(photos: list[Photo]) -> str:
     """Content of photos.csv, which this tool reads."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator='\n')
+    # Python 3.11, for one, puts a carriage return alone into no quotes
+    quoted = csv.writer(file, lineterminator='\n', quoting=csv.QUOTE_ALL)
     table.writerow(
         ['path', 'label', 'split', 'group', 'width', 'height', 'left_out'])
     for p in photos:
         path = p.path.encode(errors='backslashreplace').decode()
-        table.writerow([
+        writer = quoted if '\r' in path else table
+        writer.writerow([
             path, p.label, p.split, p.group, p.shape[1], p.shape[0], p.problem
         ])
     return file.getvalue()
