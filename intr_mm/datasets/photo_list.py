@@ -17,6 +17,9 @@ from .image_folders import list_folder
 from .near_duplicates import MIN_EDGE, perceptual_hash
 
 SPLITS = ('train', 'val', 'test')
+# What is read of a CSV file; other columns may be there.
+COLUMNS = ('path', 'label', 'split', 'group', 'left_out')
+NOT_LEFT_OUT = ('', 'no', 'false', '0')
 _SPLIT_NAMES = dict(
     train='train',
     training='train',
@@ -97,18 +100,18 @@ def read_folder(root: str) -> tuple[list[Photo], list[str]]:
     return photos, odd
 
 
-def read_csv(file: str, root: str) -> list[Photo]:
+def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
     """List the photos of a CSV file.
 
     Args:
         file: Its first line names the columns, of which ``path`` and ``label``
             are needed and ``split`` and ``group`` are read where they are
-            there. Lines with a ``left_out`` are passed over. Without such a
-            line, there are ``path`` and ``label``.
+            there. Lines with a ``left_out`` other than no, false and 0 are
+            passed over. Without such a line, there are ``path`` and ``label``.
         root: What relative paths count from.
 
     Returns:
-        The photos, in order.
+        The photos, in order, and how many lines were passed over, in words.
 
     Raises:
         ValueError: A line is not understood, or two contradict each other.
@@ -146,7 +149,11 @@ def read_csv(file: str, root: str) -> list[Photo]:
         raise ValueError(
             f"'{file}' has the columns {', '.join(head)}: call one `path` "
             'and one `label` in its first line.')
-    photos, seen = [], {}
+    for name in COLUMNS:
+        if names.count(name) > 1:
+            raise ValueError(f"'{file}' has {names.count(name)} columns "
+                             f'called `{name}`: rename all but one.')
+    photos, seen, left_out = [], {}, 0
     for number, row in rows:
         if not any(row):
             continue
@@ -155,7 +162,8 @@ def read_csv(file: str, root: str) -> list[Photo]:
             raise ValueError(f'{place} has {len(row)} columns instead of '
                              f'{len(names)}: correct it.')
         values = dict(zip(names, (' '.join(cell.split()) for cell in row)))
-        if values.get('left_out'):
+        if values.get('left_out', '').lower() not in NOT_LEFT_OUT:
+            left_out += 1
             continue
         # a path is taken as it stands
         path = row[names.index('path')]
@@ -177,7 +185,9 @@ def read_csv(file: str, root: str) -> list[Photo]:
                 raise ValueError(
                     f"{place}: '{path}' is {words}'{here}', but '{there}' in "
                     f'line {before[1]}: correct one.')
-    return photos
+    lines = f'{left_out} line{"s" * (left_out > 1)}'
+    odd = [f"{lines} of '{file}' with a `left_out`"] if left_out else []
+    return photos, odd
 
 
 def look_at(photo: Photo, root: str) -> Photo:

@@ -198,6 +198,18 @@ def test_label_of_two_lines_is_one(photos, split):
     assert open('out/classes.txt').read().splitlines() == list(NAMES)
 
 
+def test_lines_that_are_left_out_are_told(photos, split):
+    with open('list.csv', 'w') as file:
+        file.write('path,label,left_out,note,note\n')
+        for name in NAMES:
+            for i, left_out in enumerate(['', 'no', 'False', '0'] * 2 +
+                                         ['blurred', 'yes']):
+                file.write(f'my photos/{name}/{i}.png,{name},{left_out},,\n')
+    printed, splits = split('list.csv')
+    assert len(set.union(*splits.values())) == 24
+    assert "6 lines of 'list.csv' with a `left_out`" in printed
+
+
 def test_groups_stay_together(photos, split):
     with open('list.csv', 'w') as file:
         file.write('path,label,group\n')
@@ -352,6 +364,7 @@ def table(*lines):
      "The group 'a' of 'wren' has photos in 'train' and in 'test': give all"),
     (table(''), 'list.csv. is empty'),
     (table('file,kind', 'a.png,b'), 'has the columns file, kind'),
+    (table('path,label,Label', 'a.png,b,c'), 'has 2 columns called `label`'),
     (table('path,label', 'a.png,b,c'), 'line 2 has 3 columns instead of 2'),
     (table('path,label', '"a', 'b",c', 'd'), 'line 4 has 1 columns instead'),
     (table('path,label', 'a,b', 'c,"d',

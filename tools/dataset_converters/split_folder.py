@@ -120,7 +120,7 @@ def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
         root = osp.abspath(args.photos)
     else:
         root = osp.abspath(args.data_root or osp.dirname(args.photos))
-        photos, odd = read_csv(args.photos, root), []
+        photos, odd = read_csv(args.photos, root)
     check_class_names({photo.label for photo in photos})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda photo: look_at(photo, root), photos)
