@@ -384,6 +384,21 @@ def test_refusals(photos, run_tool, make, words):
     assert not (photos.parent / 'out').exists()
 
 
+@pytest.mark.parametrize('option, words', [
+    ('model=1', 'model is 1 in'),
+    ('model.head=1', 'model.head.*1'),
+    ('train_cfg.max_epochs=abc', "train_cfg.max_epochs .*'abc'"),
+    ('train_dataloader.batch_size=abc', "batch_size .*'abc'"),
+    ('train_dataloader.dataset=1', 'train_dataloader.dataset'),
+    ('data_root=1', 'data_root'),
+])
+def test_options_that_suit_no_config_are_refused(photos, run_tool, option,
+                                                 words):
+    with pytest.raises(SystemExit, match=words):
+        run_tool(TOOL, photos, '--out', 'out', '--cfg-options', option)
+    assert not (photos.parent / 'out').exists()
+
+
 def test_small_classes_are_left_out_where_asked(photos, split):
     printed, splits = split(few(photos), '--min-images', 3)
     assert 'its class has fewer than 3 photos' in printed

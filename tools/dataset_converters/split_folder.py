@@ -99,13 +99,15 @@ from mmengine.config import Config
 from terminaltables import AsciiTable
 
 from intr_mm.apis.class_names import plain_name
-from intr_mm.command_line import merge_options, read_config, run_tool
+from intr_mm.command_line import load_config, run_tool
 from intr_mm.datasets.near_duplicates import near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
                                          group_photos, look_at, read_csv,
                                          read_folder, split_photos)
 from intr_mm.progress import track
 
+# as train.py
+NEEDS = 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper'
 SHOWN, TABLE_ROWS = 5, 40
 SMALL, LONG = 64, 3
 # Photos of CUB-50, on which the recipe with a frozen backbone was measured.
@@ -242,10 +244,10 @@ def write_config(args: argparse.Namespace, out: str, root: str,
     """Content of the config.
 
     Raises:
-        ValueError: The recipe does not read folders.
+        ValueError: The recipe does not read folders, or an option does not
+            suit it.
     """
-    recipe = read_config(args.config, 'train_dataloader')
-    merge_options(recipe, dict(args.cfg_options))
+    recipe = load_config(args.config, dict(args.cfg_options), *NEEDS)
     total = sum(counts.values(), Counter())
     # A folder that can be moved, unless MMEngine, which pastes its name
     # between the quotes, would break them. NUL is in no name.
