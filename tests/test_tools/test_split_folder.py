@@ -399,6 +399,12 @@ def test_options_that_suit_no_config_are_refused(photos, run_tool, option,
     assert not (photos.parent / 'out').exists()
 
 
+def test_root_of_lists_beside_a_folder_is_refused(photos, run_tool, capsys):
+    with pytest.raises(SystemExit):
+        run_tool(TOOL, photos, '--out', 'out', '--data-root', 'nope')
+    assert '--data-root is for CSV files' in capsys.readouterr().err
+
+
 def test_small_classes_are_left_out_where_asked(photos, split):
     printed, splits = split(few(photos), '--min-images', 3)
     assert 'its class has fewer than 3 photos' in printed

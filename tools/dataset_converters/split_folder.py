@@ -84,6 +84,9 @@ def parse_args() -> argparse.Namespace:
         parser.error('--val-share has to be above 0, --test-share at least 0, '
                      'and both together below 1, got '
                      f'{args.val_share} and {args.test_share}')
+    if args.data_root is not None and osp.isdir(args.photos):
+        parser.error(f"--data-root is for CSV files, and '{args.photos}' is a "
+                     'folder')
     for key in args.cfg_options:
         if any(part.isdigit() for part in key.split('.')):
             parser.error(f'--cfg-options {key}: a config replaces lists as a '
