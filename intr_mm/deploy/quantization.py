@@ -23,7 +23,7 @@ def quantize_onnx(file: str,
                   path: str,
                   images: Iterable[Tensor],
                   reduce_range: bool = False,
-                  float_layers: int = 1) -> None:
+                  float_layers: int | None = None) -> None:
     """Write an exported file anew, with its backbone in int8.
 
     Weights have a scale for each channel, activations one for each tensor, of
@@ -42,7 +42,8 @@ def quantize_onnx(file: str,
         reduce_range: Whether weights take 7 bits, so that processors without
             VNNI (AVX2 and AVX-512 alone) cannot overflow where they add up.
         float_layers: How many layers with weights stay in float32, from the
-            image on. What they round, all others carry on.
+            image on. What they round, all others carry on. None means a fifth
+            of them: of a ResNet-50, stem and first stage.
 
     Raises:
         ValueError: If the file is in int8 already, or there are no images.
@@ -64,6 +65,8 @@ def quantize_onnx(file: str,
         node for node in nodes
         if node.op_type in _LAYERS and node.input[1] in weights
     ]
+    if float_layers is None:
+        float_layers = round(len(layers) / 5)
     if float_layers >= len(layers):
         raise ValueError(f"The backbone of '{file}' has {len(layers)} layers, "
                          f'of which {float_layers} cannot stay in float32 '

@@ -302,9 +302,10 @@ def test_int8(evidence, engine, tmp_path):
         if node.op_type in ('Conv', 'MatMul', 'Gemm')
     ]
     in_int8 = ['DequantizeLinear' in node.input[1] for node in layers]
-    assert in_int8 == [False] + [
-        node.name.startswith('backbone/') for node in layers[1:]
-    ]
+    of_backbone = [node.name.startswith('backbone/') for node in layers]
+    spared = round(sum(of_backbone) / 5)
+    assert spared > 0
+    assert in_int8 == [False] * spared + of_backbone[spared:]
     with pytest.raises(ValueError, match='layers, of which 99 cannot stay'):
         quantize_onnx(file, path, images, float_layers=99)
     said = int8.metadata.pop('quantization')

@@ -39,10 +39,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--float-layers',
         type=number(0),
-        default=1,
         metavar='NUM',
-        help='how many layers stay in float32, from the image on, such as 11, '
-        'the stem and first stage of a ResNet-50 (default: 1)')
+        help='how many layers stay in float32, from the image on (default: a '
+        'fifth, stem and first stage of a ResNet-50)')
     parser.add_cfg_options()
     args = parser.parse_args()
     if Path(args.out).resolve() == Path(args.model).resolve():
