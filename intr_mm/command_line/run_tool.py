@@ -109,18 +109,21 @@ def _stop_on_sigterm() -> Iterator[None]:
 
     def stop(*_) -> None:
         # once more, as Python drops what is raised in a destructor
-        signal.setitimer(signal.ITIMER_REAL, 5)
+        if has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 5)
         raise Stopped(128 + signal.SIGTERM)
 
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         yield
         return
-    signals = signal.SIGTERM, signal.SIGALRM
+    has_timer = hasattr(signal, 'setitimer')  # not on Windows
+    signals = [signal.SIGTERM, *([signal.SIGALRM] if has_timer else [])]
     before = [signal.signal(number, stop) for number in signals]
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if has_timer:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in zip(signals, before):
             signal.signal(number, handler)
 
