@@ -2,8 +2,7 @@
 import argparse
 from pathlib import Path
 
-from intr_mm_flags import (DATA_FILES, OptionsAction, ToolParser, device,
-                           number, output_file)
+from intr_mm_flags import DATA_FILES, ToolParser, device, number, output_file
 
 CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'intr_cub.py'
 # Precision of optimize_for_inference; fp32 is the model of the config.
@@ -88,10 +87,7 @@ def parse_args() -> argparse.Namespace:
     add('--plot',
         type=output_file('.png', '.pdf', '.svg', '.jpg'),
         help=f'picture of the costs in {" and ".join(PLOTTED)}')
-    add('--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='override settings of the config, as in `xxx=yyy`')
+    parser.add_cfg_options()
     args = parser.parse_args()
     if args.cases is None:
         args.cases = [c for c in CASES if c not in OF_PHOTOS or args.photos]

@@ -186,6 +186,11 @@ def _try_to_write(folder: str, file: str | None = None) -> None:
             f'({error.strerror or error}): choose another place') from error
 
 
+def is_exported(file) -> bool:
+    """Whether a model or checkpoint is given as an exported file."""
+    return isinstance(file, (str, os.PathLike)) and str(file).endswith('.onnx')
+
+
 def device(text: str) -> str:
     """A device of PyTorch that is there."""
     if text == 'cpu':  # a default, for which nothing need be imported

@@ -4,8 +4,8 @@ import argparse
 import os.path as osp
 from copy import deepcopy
 
-from intr_mm_flags import (DATA_FILES, ToolParser, number, output_file,
-                           output_folder)
+from intr_mm_flags import (DATA_FILES, ToolParser, is_exported, number,
+                           output_file, output_folder)
 
 
 def parse_args() -> argparse.Namespace:
@@ -85,7 +85,7 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.compile and args.fast is None:
         parser.error('--compile needs --fast')
-    if args.checkpoint.endswith('.onnx') and (args.amp or args.tta):
+    if is_exported(args.checkpoint) and (args.amp or args.tta):
         parser.error('an exported file runs as it is, without --amp and '
                      '--tta: give the checkpoint')
     if args.out is None and args.out_item is not None:
@@ -118,7 +118,6 @@ from intr_mm.command_line.machine import (advise_threads, check_display,
                                           setup_cpu_distributed,
                                           use_huge_pages)
 from intr_mm.command_line.tool_runner import ToolRunner
-from intr_mm.deploy import is_exported
 from intr_mm.evaluation import OrderedDumpResults, PredictionTables
 
 NEEDS = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')

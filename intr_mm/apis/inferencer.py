@@ -21,13 +21,13 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
 from intr_mm.datasets.image_file import UnreadableImageError
-from intr_mm.deploy import ExportedClassifier, check_exported, is_exported
+from intr_mm.deploy import ExportedClassifier, check_exported
 from intr_mm.evaluation import apply_temperature
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.progress import track
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
-from intr_mm_flags import check_file, check_folder
+from intr_mm_flags import check_file, check_folder, is_exported
 from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
@@ -111,15 +111,6 @@ class INTRInferencer(ImageClassificationInferencer):
             _check_device(device)
         if is_exported(model) or is_exported(pretrained):
             model, pretrained = _load_exported(model, pretrained), True
-        if isinstance(model, ExportedClassifier):
-            temperature = temperature or model.temperature
-        elif temperature is None:
-            path = pretrained
-            if pretrained in (True, None) and not isinstance(model, BaseModel):
-                _, path = find_config(model)
-            if isinstance(path, str):
-                temperature = stored_temperature(path)
-        self.temperature = temperature
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.
         self._lock = RLock()
@@ -127,8 +118,9 @@ class INTRInferencer(ImageClassificationInferencer):
             name: kwargs.pop(name)
             for name in ('device_map', 'offload_folder') if name in kwargs
         }
+        path = pretrained
         if not isinstance(model, BaseModel):
-            model = build_model(model, pretrained, kwargs)
+            model, path = build_model(model, pretrained, kwargs)
         elif not hasattr(model, '_config'):
             raise ValueError(
                 f'{type(model).__name__} does not know its config, hence not '
@@ -136,6 +128,11 @@ class INTRInferencer(ImageClassificationInferencer):
                 'or pass the config.')
         elif not isinstance(pretrained, (bool, type(None))):
             load_weights_into(model, pretrained)
+        if isinstance(model, ExportedClassifier):
+            temperature = temperature or model.temperature
+        elif temperature is None and isinstance(path, str):
+            temperature = stored_temperature(path)
+        self.temperature = temperature
         super().__init__(
             model, False, device=device, classes=classes, **placing)
         head = getattr(self.model, 'head', None)

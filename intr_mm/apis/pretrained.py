@@ -28,7 +28,7 @@ def find_config(model: ModelType) -> tuple[Config, str | None]:
 
 
 def build_model(model: ModelType, pretrained: bool | str | None,
-                kwargs: dict) -> BaseModel:
+                kwargs: dict) -> tuple[BaseModel, str | None]:
     """Build a model of a name or config, as :func:`mmpretrain.get_model` does.
 
     Args:
@@ -38,7 +38,8 @@ def build_model(model: ModelType, pretrained: bool | str | None,
         kwargs: Other arguments of ``get_model``.
 
     Returns:
-        The model, which knows the names of the checkpoint's classes.
+        The model, which knows the names of the checkpoint's classes, and where
+        its weights are; None if they are drawn.
 
     Raises:
         ValueError: No weights are named, or they do not fit the model.
@@ -46,7 +47,7 @@ def build_model(model: ModelType, pretrained: bool | str | None,
     cfg, path = find_config(model)
     if pretrained is False:
         kwargs = {k: v for k, v in kwargs.items() if k != 'url_mapping'}
-        return get_model(model, False, **kwargs)
+        return get_model(model, False, **kwargs), None
     if pretrained not in (True, None):
         path = pretrained
     elif path is None:
@@ -56,17 +57,16 @@ def build_model(model: ModelType, pretrained: bool | str | None,
             'False for random weights.')
     kwargs = dict(kwargs)
     url_mapping = kwargs.pop('url_mapping', None)
-    if url_mapping is not None:
-        path = re.sub(*url_mapping, path)
-    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+    source = path if url_mapping is None else re.sub(*url_mapping, path)
+    checkpoint = CheckpointLoader.load_checkpoint(source, 'cpu')
     classes = class_names(checkpoint)
     # the classes of the checkpoint, where the config leaves them to the data
     if ((cfg.model.get('head') or {}).get('num_classes', 0) is None
             and classes is not None):
         kwargs['head'] = dict(kwargs.get('head', {}), num_classes=len(classes))
     model = get_model(model, False, **kwargs)
-    load_weights_into(model, path, checkpoint)
-    return model
+    load_weights_into(model, source, checkpoint)
+    return model, path
 
 
 def load_weights_into(model: BaseModel,

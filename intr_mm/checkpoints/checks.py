@@ -133,8 +133,7 @@ def fit_checkpoint(model: nn.Module,
         weights = foreign.state_dict
     problem = _find_misfit(model, weights)
     if problem is None and whole:
-        problem = _find_difference(model, weights, class_names(checkpoint),
-                                   checkpoint.get('meta', {}).get('cfg'))
+        problem = _find_difference(model, weights, checkpoint)
     if problem is not None:
         raise ValueError(f"Checkpoint '{name}' {problem}.")
     return weights
@@ -165,21 +164,25 @@ def _attention_heads(config) -> dict[str, int]:
         tree = ast.parse(config)
     except (SyntaxError, ValueError):
         return {}
-    found = {}
+    calls = [
+        node.value for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        and ast.unparse(node.targets[0]) == 'model'
+    ]
     # model = dict(neck=dict(num_heads=...), head=dict(num_heads=...))
-    for node in tree.body:
-        if (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
-                and ast.unparse(node.targets[0]) == 'model'):
-            for part in node.value.keywords:
-                for entry in getattr(part.value, 'keywords', ()):
-                    if entry.arg == 'num_heads' and isinstance(
-                            entry.value, ast.Constant):
-                        found[part.arg] = entry.value.value
-    return {part: found[part] for part in found if part in ('neck', 'head')}
+    return {
+        part.arg: entry.value.value
+        for call in calls
+        for part in call.keywords if part.arg in ('neck', 'head')
+        for entry in getattr(part.value, 'keywords', ())
+        if entry.arg == 'num_heads' and isinstance(entry.value, ast.Constant)
+    }
 
 
 def _find_difference(model: nn.Module, weights: dict,
-                     classes: list[str] | None, config) -> str | None:
+                     checkpoint: dict) -> str | None:
+    classes = class_names(checkpoint)
+    config = checkpoint.get('meta', {}).get('cfg')
     num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
     if None not in (classes, num_classes) and len(classes) != num_classes:
         return (f'was trained on {len(classes)} classes but '

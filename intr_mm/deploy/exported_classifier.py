@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -240,11 +239,6 @@ class ExportedClassifier(BaseModel):
             requests['attention'] = attention
         decoded = self.decode(inputs, data_samples, maps=bool(requests))
         return self.head.predict_decoded(decoded, data_samples, requests)
-
-
-def is_exported(file) -> bool:
-    """Whether a model or checkpoint is given as an exported file."""
-    return isinstance(file, (str, Path)) and str(file).endswith('.onnx')
 
 
 def check_exported(classifier: ExportedClassifier, cfg: Config) -> None:

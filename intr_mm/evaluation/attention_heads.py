@@ -7,7 +7,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from intr_mm.models import explain_batch
-from .base import ModelMetric, one_class
+from .base import ModelMetric, highest_cells, one_class
 
 _ORDERS = ('least', 'most')
 
@@ -73,8 +73,8 @@ class EvenAttention(ModelMetric):
 
 def chosen_share(scores: Tensor | np.ndarray, label: int) -> float:
     """How likely a class is chosen by scores (C, ), by lot among the best."""
-    best = scores == scores.max()
-    return float(best[label]) / int(best.sum())
+    best = highest_cells(np.asarray(scores))
+    return (label in best) / len(best)
 
 
 @torch.no_grad()

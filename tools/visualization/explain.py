@@ -121,6 +121,7 @@ from intr_mm.checkpoints import check_class_order
 from intr_mm.checkpoints.integrity import file_digest
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   leaf_datasets, load_config, run_tool, spread)
+from intr_mm.engine.hooks.checks import dataset_classes
 from intr_mm.evaluation import compare_deletion, rank_heads
 from intr_mm.progress import track
 from intr_mm.structures import Explanation
@@ -157,8 +158,7 @@ def choose_images(args: argparse.Namespace, cfg: Config,
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
         dataset = DATASETS.build(dataset)
-    meta = getattr(dataset, 'metainfo', {})
-    check_class_order(names.names, meta.get('classes'), 'test_dataloader')
+    check_class_order(names.names, dataset_classes(dataset), 'test_dataloader')
     places = range(len(dataset))
     classes = names.resolve(args.classes)
     wanted = {item for item in classes if isinstance(item, int)}

@@ -14,6 +14,7 @@ from intr_mm.checkpoints import (AtomicLocalBackend, carry_classes,
                                  check_class_order, class_names, find_weights,
                                  fit_checkpoint, identify)
 from ..model_utils import unwrap_model
+from .checks import dataset_classes
 
 
 @HOOKS.register_module()
@@ -193,7 +194,7 @@ class CheckpointCheckHook(Hook):
             model, checkpoint, name, whole=runner._resume or not is_training)
         loop = runner.train_loop if is_training else runner.test_loop
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
-        classes = getattr(dataset, 'metainfo', {}).get('classes')
+        classes = dataset_classes(dataset)
         if classes is None:
             return
         if is_training and not runner._resume:

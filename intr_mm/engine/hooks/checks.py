@@ -32,12 +32,12 @@ class DatasetCheckHook(Hook):
         """
         check_batches(runner.train_dataloader)
         train = runner.train_dataloader.dataset
-        classes = _classes(train)
+        classes = dataset_classes(train)
         sets = [] if runner.val_loop is None else [
             ('val_dataloader', runner.val_dataloader.dataset)
         ]
         for field, dataset in sets:
-            _check_same(classes, _classes(dataset), field)
+            _check_same(classes, dataset_classes(dataset), field)
         labels = self._check(runner, 'train_dataloader')
         several = isinstance(
             getattr(unwrap_model(runner.model), 'head', None),
@@ -63,8 +63,8 @@ class DatasetCheckHook(Hook):
         """
         meta = getattr(unwrap_model(runner.model), '_dataset_meta', None) or {}
         check_class_order(
-            meta.get('classes'), _classes(runner.test_dataloader.dataset),
-            'test_dataloader')
+            meta.get('classes'),
+            dataset_classes(runner.test_dataloader.dataset), 'test_dataloader')
         self._check(runner, 'test_dataloader')
         _check_readable(runner.test_dataloader.dataset, 'test_dataloader')
 
@@ -76,7 +76,7 @@ class DatasetCheckHook(Hook):
         if num_classes is None:
             return set()
         dataset = getattr(runner, field).dataset
-        classes = _classes(dataset)
+        classes = dataset_classes(dataset)
         if classes is not None and len(classes) != num_classes:
             remedy = 'take the data that the model is for'
             if field == 'train_dataloader':
@@ -218,6 +218,7 @@ class FiniteLossHook(Hook):
         return f"and go on from '{last}' with --resume"
 
 
-def _classes(dataset: Dataset) -> tuple | None:
+def dataset_classes(dataset: Dataset) -> tuple | None:
+    """Names of the classes of a data set; None if it names none."""
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     return None if classes is None else tuple(classes)
