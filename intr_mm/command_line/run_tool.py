@@ -41,6 +41,8 @@ REMEDIES = {
     errno.ENAMETOOLONG: 'is too long a name: choose a shorter one',
 }
 MAX_LENGTH = 500
+# Seconds until a tool that was told to stop, and did not, is told again.
+STOP_AGAIN = 5
 # What torch says where another process of a distributed run is gone.
 DEAD_PEER = re.compile(
     '(closed|reset) by peer|Broken pipe|remote process '
@@ -108,9 +110,9 @@ def _stop_on_sigterm() -> Iterator[None]:
     """
 
     def stop(*_) -> None:
-        # once more, as Python drops what is raised in a destructor
+        # and again, as Python drops what is raised in a destructor
         if has_timer:
-            signal.setitimer(signal.ITIMER_REAL, 5)
+            signal.setitimer(signal.ITIMER_REAL, STOP_AGAIN)
         raise Stopped(128 + signal.SIGTERM)
 
     if 'TORCHELASTIC_RUN_ID' in os.environ:

@@ -4,6 +4,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from mmpretrain.registry import HOOKS, MODELS
 from torch.utils.data import DataLoader
 
-from intr_mm.command_line.run_tool import run_tool
+from intr_mm.command_line.run_tool import Stopped, run_tool
 from intr_mm.command_line.tool_runner import end_with_log
 from intr_mm.models.utils import check_sizes, check_split
 
@@ -150,19 +152,26 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def test_sigterm_within_a_destructor(end):
-    """Python drops what is raised there."""
+def test_sigterm_that_is_dropped_twice(end, monkeypatch):
+    """By a library's ``except``, then by Python, as in all destructors."""
+    monkeypatch.setitem(run_tool.__globals__, 'STOP_AGAIN', 0.2)
+    dropped = []
+    monkeypatch.setattr(sys, 'unraisablehook',
+                        lambda how: dropped.append(how.exc_type))
 
     class Terminated:
 
         def __del__(self):
-            signal.raise_signal(signal.SIGTERM)
+            with suppress(SystemExit):
+                signal.raise_signal(signal.SIGTERM)
+            time.sleep(10)
 
     def main():
         Terminated()
-        signal.pause()
+        time.sleep(10)
 
     assert end(main)[0] == 143
+    assert Stopped in dropped
 
 
 @pytest.mark.parametrize('main, code', [
