@@ -55,15 +55,17 @@ def fit_temperature(scores: Tensor, labels: Tensor) -> float:
         labels: True classes (N, ).
 
     Returns:
-        The temperature, between 0.01 and 100. The lower bound is what
-        predictions without any error lead to.
+        The temperature, between 0.01 and 100.
 
     Raises:
-        ValueError: If there are no scores.
+        ValueError: If no prediction is wrong, or there are none: the lower the
+            temperature, the better it would fit.
     """
-    if len(scores) == 0:
-        raise ValueError('A temperature cannot be fitted to no scores: give '
-                         'those of at least one image.')
+    if bool((scores.argmax(1) == labels).all()):
+        raise ValueError(
+            f'A temperature cannot be fitted to {len(scores)} predictions of '
+            'which none is wrong, as any that is low enough would do: give '
+            'more images.')
 
     def nll(log_temperature: float) -> float:
         log_probs = apply_temperature(scores, float(np.exp(log_temperature)))

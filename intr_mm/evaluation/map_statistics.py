@@ -1,4 +1,5 @@
 """What maps are like: how sharp, and how different among heads and classes."""
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ def js_divergence(maps: Tensor, others: Tensor) -> Tensor:
     maps, others = shares(maps), shares(others)
     nats = entropy((maps + others) / 2) - (entropy(maps) + entropy(others)) / 2
     # Rounding makes it slightly negative for equal maps.
-    return nats.clamp(min=0) / torch.log(nats.new_tensor(2.))
+    return nats.clamp(min=0) / math.log(2)
 
 
 @METRICS.register_module()

@@ -96,5 +96,10 @@ def test_bad_settings_are_refused():
             CalibrationError(**kwargs)
     with pytest.raises(ValueError, match='has to be positive, got -1'):
         apply_temperature(torch.ones(1, 1), -1)
-    with pytest.raises(ValueError, match='no scores'):
-        fit_temperature(torch.ones(0, 2), torch.ones(0))
+
+
+@pytest.mark.parametrize('number', [0, 3])
+def test_no_temperature_follows_from_predictions_that_are_right(number):
+    scores = torch.tensor([[.9, .1]] * number).reshape(number, 2)
+    with pytest.raises(ValueError, match=f'{number} predictions of which no'):
+        fit_temperature(scores, torch.zeros(number, dtype=torch.long))
