@@ -52,9 +52,9 @@ class EvenAttention(ModelMetric):
         tiny = torch.finfo(margin.dtype).tiny
         gone = ((margin - kept) / margin.clamp(min=tiny)).clamp(0, 1)
         gone = gone.where(margin > 0, 0)
-        for scores, share, sample in zip(even.cpu(),
-                                         gone.flatten().tolist(),
-                                         data_samples):
+        for scores, share, sample in zip(
+                even.softmax(1).cpu(),
+                gone.flatten().tolist(), data_samples):
             self.results.append((chosen_share(scores, one_class(sample, self)),
                                  chosen_share(scores,
                                               one_class(sample, self,
@@ -72,8 +72,10 @@ class EvenAttention(ModelMetric):
 
 
 def chosen_share(scores: Tensor | np.ndarray, label: int) -> float:
-    """How likely a class is chosen by scores (C, ), by lot among the best."""
-    best = highest_cells(np.asarray(scores))
+    """How likely a class is chosen by scores (C, ) from 0 to 1, by lot among
+    those that are as good as the best, up to rounding."""
+    scores = np.asarray(scores)
+    best = highest_cells(np.minimum(scores, (1 - 1e-5) * scores.max()))
     return (label in best) / len(best)
 
 

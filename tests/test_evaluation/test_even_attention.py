@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from intr_mm.evaluation import EvenAttention
+from intr_mm.evaluation import EvenAttention, chosen_share
 from intr_mm.models import Decoded
 from ..test_models.test_evidence_head import evidence_model
 from ..tiny import LARGER, tiny_batch, tiny_model
@@ -99,6 +99,22 @@ def test_a_tie_has_no_margin_that_could_go():
                        tiny_batch((64, 64))['inputs'],
                        [dict(pred_label=0, gt_label=1)])
     assert figures == dict(top1=50, same=50, margin=0, chance=50)
+
+
+def test_classes_that_differ_by_rounding_are_chosen_by_lot():
+    scores = torch.tensor([.3, .3, .2, .2])
+    scores[1] -= 3e-8
+    assert scores[1] < scores[0]
+    assert [chosen_share(scores, label)
+            for label in range(4)] == [.5, .5, 0, 0]
+
+
+def test_of_an_only_layer_nothing_is_left():
+    """Its queries have seen nothing that tells the classes apart."""
+    model = tiny_model(std=5, head__num_classes=5)
+    images = tiny_batch(*SIZES)['inputs']
+    figures = evaluate(model, images, predictions(model, images))
+    assert figures['top1'] == figures['same'] == pytest.approx(20)
 
 
 def test_of_evidence_nothing_is_left():
