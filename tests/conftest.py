@@ -55,7 +55,7 @@ def pytest_terminal_summary(terminalreporter):
     """Say how many browser tests ran, and what tests measured."""
     in_browser = {
         outcome:
-        sum('browser' in report.keywords
+        sum('browser' in getattr(report, 'keywords', ())
             for report in terminalreporter.getreports(outcome))
         for outcome in ('passed', 'failed', 'error', 'skipped')
     }
