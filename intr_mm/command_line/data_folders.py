@@ -16,7 +16,8 @@ from intr_mm.datasets import try_images
 from intr_mm.datasets.cub_lists import check_lists
 from intr_mm.datasets.image_file import EXTENSIONS
 from intr_mm.datasets.image_folders import (FolderListing, ImageFolders,
-                                            list_folder, listing_table)
+                                            list_folder, listing_table,
+                                            misnamed)
 from intr_mm.progress import track
 
 
@@ -204,6 +205,17 @@ def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
             raise ValueError(
                 f"{where} holds '{classes[0]}', which {dataset_type.__name__} "
                 'would take for a class: remove that folder, or set '
+                f"`--cfg-options {field}.dataset.type=ImageFolders`.")
+        # the data set knows where it takes its names from
+        names = DATASETS.build(dict(dataset, pipeline=(), lazy_init=True))
+        folder = misnamed(listing.images, names.CLASSES or ())
+        if folder is not None:
+            raise ValueError(
+                f"{where} holds the class folder '{folder}', which "
+                f'{dataset_type.__name__} would call '
+                f"'{names.CLASSES[[*listing.images].index(folder)]}', as it "
+                'numbers folders in alphabetical order and '
+                'metainfo.classes names them in another: set '
                 f"`--cfg-options {field}.dataset.type=ImageFolders`.")
         if listing.unreadable:
             # whose listing a link to itself does not stop

@@ -3,7 +3,7 @@ taken."""
 import os
 import os.path as osp
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mmpretrain.datasets import CustomDataset
@@ -112,6 +112,19 @@ def list_folder(root: str,
     return listing
 
 
+def misnamed(folders: Iterable[str], names: Sequence[str]) -> str | None:
+    """The first class folder that has its place in another's name.
+
+    Args:
+        folders: Class folders by their labels.
+        names: What the classes are called.
+    """
+    for folder, name in zip(folders, names):
+        if folder in names and folder != name:
+            return folder
+    return None
+
+
 def listing_table(listings: dict[str, FolderListing]) -> str:
     """What was found for the dataloaders, as a table.
 
@@ -187,9 +200,9 @@ class ImageFolders(CustomDataset):
 
     def _check_other_names(self) -> None:
         """Refuse to give a folder the name of another."""
-        for name, label in self.folder_to_idx.items():
-            if name in self.CLASSES and self.CLASSES[label] != name:
-                raise ValueError(
-                    f"'{self.img_prefix}' holds the class folder '{name}', "
-                    'which metainfo.classes names beside others that are no '
-                    'folders there: name all folders, or none.')
+        folder = misnamed(self.folder_to_idx, self.CLASSES)
+        if folder is not None:
+            raise ValueError(
+                f"'{self.img_prefix}' holds the class folder '{folder}', "
+                'which metainfo.classes names beside others that are no '
+                'folders there: name all folders, or none.')

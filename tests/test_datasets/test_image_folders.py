@@ -174,6 +174,30 @@ def test_names_in_another_order_stay_with_their_folders(root):
         assert dataset.metainfo['classes'][info['gt_label']] == name
 
 
+@pytest.mark.parametrize('names', [
+    dict(metainfo=dict(classes=('bee', 'ant'))),
+    dict(classes=('bee', 'ant')),
+    dict(classes=('bee', 'wasp')),
+])
+def test_a_custom_dataset_would_call_a_folder_by_the_name_of_another(
+        root, names):
+    message = "folder '(ant|bee)', which CustomDataset would .*=ImageFolders"
+    with pytest.raises(ValueError, match=message):
+        check_data_folders(config(root, 'CustomDataset', **names), *FIELDS)
+    for fitting in ('ant', 'bee'), ('Ameise', 'Biene'), ('ant', 'honey bee'):
+        cfg = config(root, 'CustomDataset', metainfo=dict(classes=fitting))
+        check_data_folders(cfg, *FIELDS)
+
+
+def test_names_of_a_custom_dataset_from_a_file(root):
+    file = root / 'classes.txt'
+    file.write_text('bee\nant\n')
+    for names in (dict(classes=str(file)),
+                  dict(metainfo=dict(classes=str(file)))):
+        with pytest.raises(ValueError, match="folder 'ant', which Custom"):
+            check_data_folders(config(root, 'CustomDataset', **names), *FIELDS)
+
+
 def test_other_names_are_those_of_sorted_folders(root):
     for names in (('Ameise', 'Biene'), ('ant', 'honey bee')):
         cfg = config(root, metainfo=dict(classes=names))
