@@ -1,10 +1,15 @@
 """What a checkpoint must hold to be used at all, and to fit a model."""
 import ast
+import logging
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
+from inspect import signature
 from textwrap import shorten
 
+import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .conversion import adapt_foreign
@@ -12,6 +17,7 @@ from .conversion import adapt_foreign
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64,
            torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32,
            torch.int64)
+_UNKNOWN = object()
 
 
 def class_names(checkpoint: dict) -> list[str] | None:
@@ -132,6 +138,8 @@ def fit_checkpoint(model: nn.Module,
         foreign.log()
         weights = foreign.state_dict
     problem = _find_misfit(model, weights)
+    if problem is None:
+        problem = _find_other_setting(model, checkpoint, whole)
     if problem is None and whole:
         problem = _find_difference(model, weights, checkpoint)
     if problem is not None:
@@ -155,46 +163,125 @@ def _find_misfit(model: nn.Module, weights: dict) -> str | None:
     return None
 
 
-def _attention_heads(config) -> dict[str, int]:
-    """How many attention heads neck and head had in training, which no weight
-    tells, by the config (a text of Python) that a checkpoint carries."""
-    if not isinstance(config, str):
-        return {}
+def _stored_config(checkpoint: dict) -> dict:
+    """What can be read, without running it, of the config (a text of Python)
+    that a model was trained with."""
+    config = checkpoint.get('meta', {}).get('cfg')
     try:
-        tree = ast.parse(config)
-    except (SyntaxError, ValueError):
+        tree = ast.parse(config if isinstance(config, str) else '')
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    calls = [
-        node.value for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
-        and ast.unparse(node.targets[0]) == 'model'
-    ]
-    # model = dict(neck=dict(num_heads=...), head=dict(num_heads=...))
     return {
-        part.arg: entry.value.value
-        for call in calls
-        for part in call.keywords if part.arg in ('neck', 'head')
-        for entry in getattr(part.value, 'keywords', ())
-        if entry.arg == 'num_heads' and isinstance(entry.value, ast.Constant)
+        ast.unparse(node.targets[0]): _read(node.value)
+        for node in tree.body if isinstance(node, ast.Assign)
     }
+
+
+def _read(node: ast.expr):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
+        return {entry.arg: _read(entry.value) for entry in node.keywords}
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return _UNKNOWN
+
+
+def _differing(built: nn.Module | None, told: dict | None,
+               names: Sequence[str]) -> tuple | None:
+    """The first setting of a part of a model that is another than in training.
+
+    Args:
+        built: The part.
+        told: Its config in training.
+        names: Attributes of the part, called as the arguments.
+
+    Returns:
+        Name of the setting, its value in training, and that of now.
+    """
+    if not isinstance(built, nn.Module) or not isinstance(told, dict):
+        return None
+    kind = str(told.get('type', type(built).__name__)).rpartition('.')[2]
+    defaults = {}
+    for cls in reversed(type(built).__mro__):
+        if '__init__' in vars(cls):
+            if not cls.__module__.startswith(('intr_mm.', 'mmpretrain.')):
+                defaults = {}  # of which it may hand on others
+            arguments = signature(cls.__init__).parameters.values()
+            defaults.update((a.name, a.default) for a in arguments
+                            if a.default is not a.empty)
+        if cls.__name__ == kind:
+            break
+    else:  # another class, of other defaults
+        defaults = {}
+    for name in names:
+        old = told.get(name, defaults.get(name, _UNKNOWN))
+        new = getattr(built, name, None)
+        new = new.flatten().tolist() if isinstance(new, Tensor) else new
+        if old is not _UNKNOWN and not _same(old, new):
+            return name, old, new
+    return None
+
+
+def _same(old, new) -> bool:
+    """Whether two settings are equal, but for a list instead of a tuple and
+    the digits of float32."""
+    old, new = np.ravel(old), np.ravel(new)
+    if not 1 <= len(old) == len(new):
+        return len(old) == len(new) == 0
+    if old.dtype.kind in 'if' and new.dtype.kind in 'if':
+        return np.allclose(old, new)
+    return old.tolist() == new.tolist()
+
+
+def _find_other_setting(model: nn.Module, checkpoint: dict,
+                        whole: bool) -> str | None:
+    trained = _stored_config(checkpoint)
+    told = trained.get('model')
+    if not isinstance(told, dict):
+        return None
+    parts = {part: getattr(model, part, None) for part in ('neck', 'head')}
+    head = told.get('head')
+    if (getattr(parts['head'], 'distill', False) and isinstance(head, dict)
+            and 'auxiliary' not in head):
+        parts['head'] = parts['head'].auxiliary  # learns from the checkpoint
+    elif not whole:  # training goes on from it, and may change anything
+        return None
+    for part, built in parts.items():
+        found = _differing(built, told.get(part),
+                           getattr(built, 'untold_settings', ()))
+        if found is not None:
+            name, old, new = found
+            return (f'was trained with {name}={old!r} but '
+                    f'model.{part}.{name} is {new!r}, which no weight tells: '
+                    'use the config it was trained with, or set '
+                    f'`--cfg-options model.{part}.{name}={old}`')
+    # which some change on purpose, as for finer maps
+    preprocessor = told.get('data_preprocessor',
+                            trained.get('data_preprocessor'))
+    for part, told_part, names in (('backbone', told.get('backbone'),
+                                    ('strides', 'dilations', 'style')),
+                                   ('data_preprocessor', preprocessor,
+                                    ('mean', 'std', 'to_rgb'))):
+        found = _differing(getattr(model, part, None), told_part, names)
+        if found is not None:
+            name, old, new = found
+            print_log(
+                f'The checkpoint was trained with {name}={old!r} of the '
+                f'{part}, but the model has {new!r}: scores will be others '
+                'than in training, unless the pipeline makes up for it.',
+                'current', logging.WARNING)
+    return None
 
 
 def _find_difference(model: nn.Module, weights: dict,
                      checkpoint: dict) -> str | None:
     classes = class_names(checkpoint)
-    config = checkpoint.get('meta', {}).get('cfg')
     num_classes = getattr(getattr(model, 'head', None), 'num_classes', None)
     if None not in (classes, num_classes) and len(classes) != num_classes:
         return (f'was trained on {len(classes)} classes but '
                 f'model.head.num_classes is {num_classes}: use its own '
                 'config, or set `--cfg-options model.head.num_classes='
                 f'{len(classes)}`')
-    for part, told in _attention_heads(config).items():
-        built = getattr(getattr(model, part, None), 'num_heads', told)
-        if built != told:
-            return (f'was trained with {told} attention heads but '
-                    f'model.{part}.num_heads is {built}: use its own config, '
-                    f'or set `--cfg-options model.{part}.num_heads={told}`')
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -46,7 +46,10 @@ class BaseExplainingHead(ClsHead):
 
     Subclasses set the attributes ``num_classes``, ``num_layers`` (decoder
     layers that have maps) and ``num_heads`` (attention heads, maps of a class
-    in a layer), and ``queries_per_class`` where a class has several.
+    in a layer), and ``queries_per_class`` where a class has several. Arguments
+    that change scores but no shape of a weight stand in ``untold_settings``,
+    and in attributes of their names: a checkpoint is refused that was trained
+    with others.
 
     Args:
         test_cfg: Maps that predictions shall carry: each entry is a request
@@ -60,6 +63,7 @@ class BaseExplainingHead(ClsHead):
     queries_per_class = 1
     gives_evidence = False
     multi_label = False
+    untold_settings = ('num_heads', 'queries_per_class')
 
     def __init__(self, test_cfg: dict | None = None, **kwargs) -> None:
         super().__init__(**kwargs)

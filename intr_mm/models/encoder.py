@@ -32,6 +32,7 @@ class INTREncoder(BaseModule):
             training.
         init_cfg: Initialization config.
     """
+    untold_settings = ('num_heads', 'window_radius')
 
     def __init__(self,
                  in_channels: int,

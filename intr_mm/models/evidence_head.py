@@ -67,6 +67,7 @@ class EvidenceHead(BaseExplainingHead):
     """
     num_layers = 1
     gives_evidence = True
+    untold_settings = (*BaseExplainingHead.untold_settings, 'values', 'gain')
 
     def __init__(self,
                  num_classes: int,
@@ -101,6 +102,7 @@ class EvidenceHead(BaseExplainingHead):
         self.queries_per_class = queries_per_class
         self.embed_dims = embed_dims
         self.in_channels = in_channels
+        self.values = values
         self.gain = gain
         self.mass_weight = mass_weight
         self.input_proj = None

@@ -112,7 +112,7 @@ def test_other_number_of_attention_heads(images, tmp_path, checkpoint, part):
         load_from=checkpoint,
         **{f'model__{part}__num_heads': 4})
     fail(
-        runner, 'test', rf'epoch_1\.pth.* with 2 attention heads but model\.'
+        runner, 'test', r'epoch_1\.pth.* with num_heads=2 but model\.'
         rf'{part}\.num_heads is 4')
 
 
