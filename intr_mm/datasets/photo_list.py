@@ -42,6 +42,7 @@ class Photo:
         shape: Height and width in pixels.
         hash: See :func:`perceptual_hash`.
         problem: Why it is left out; '' if it is not.
+        passed_over: Whether it is left out because its list says so.
     """
     path: str
     label: str
@@ -50,6 +51,7 @@ class Photo:
     shape: tuple[int, int] = (0, 0)
     hash: np.ndarray | None = None
     problem: str = ''
+    passed_over: bool = False
 
 
 def read_folder(root: str) -> tuple[list[Photo], list[str]]:
@@ -106,12 +108,12 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
     Args:
         file: Its first line names the columns, of which ``path`` and ``label``
             are needed and ``split`` and ``group`` are read where they are
-            there. Lines with a ``left_out`` other than no, false and 0 are
-            passed over. Without such a line, there are ``path`` and ``label``.
+            there. A ``left_out`` other than no, false and 0 is a problem of
+            its photo. Without such a line, there are ``path`` and ``label``.
         root: What relative paths count from.
 
     Returns:
-        The photos, in order, and how many lines were passed over, in words.
+        The photos, in order, and how many the file leaves out, in words.
 
     Raises:
         ValueError: A line is not understood, or two contradict each other.
@@ -162,12 +164,20 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
             raise ValueError(f'{place} has {len(row)} columns instead of '
                              f'{len(names)}: correct it.')
         values = dict(zip(names, (' '.join(cell.split()) for cell in row)))
-        if values.get('left_out', '').lower() not in NOT_LEFT_OUT:
-            left_out += 1
-            continue
         # a path is taken as it stands
         path = row[names.index('path')]
         split = values.get('split', '').lower()
+        if values.get('left_out', '').lower() not in NOT_LEFT_OUT:
+            left_out += 1
+            photos.append(
+                Photo(
+                    path,
+                    values['label'],
+                    split,
+                    values.get('group', ''),
+                    problem=values['left_out'],
+                    passed_over=True))
+            continue
         if split and split not in _SPLIT_NAMES:
             raise ValueError(f"{place} has the split '{split}': use one of "
                              f'{", ".join(SPLITS)}, or nothing.')
@@ -191,17 +201,21 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
 
 
 def look_at(photo: Photo, root: str) -> Photo:
-    """Read a photo and note its size, its hash, or why it is left out."""
+    """Read a photo and note its size, its hash, or why it is left out, unless
+    that is known."""
+    problem = _look(photo, root)
+    photo.problem = photo.problem or problem
+    return photo
+
+
+def _look(photo: Photo, root: str) -> str:
     try:
         line = photo.path.encode().decode()
     except UnicodeEncodeError:
-        photo.problem = 'its name is no Unicode'
-    else:
-        # as an annotation file would be read
-        if line.splitlines() != [line.lstrip()]:
-            photo.problem = 'its name starts with a space or has several lines'
-    if photo.problem:
-        return photo
+        return 'its name is no Unicode'
+    # as an annotation file would be read
+    if line.splitlines() != [line.lstrip()]:
+        return 'its name starts with a space or has several lines'
     try:
         image, photo.shape = decode_image(
             read_file(osp.join(root, photo.path)), min_edge=MIN_EDGE)
@@ -209,10 +223,9 @@ def look_at(photo: Photo, root: str) -> Photo:
         raise
     # Pillow's decoders have no one error for damaged files.
     except Exception as error:
-        photo.problem = getattr(error, 'strerror', None) or reason_of(error)
-    else:
-        photo.hash = perceptual_hash(image)
-    return photo
+        return getattr(error, 'strerror', None) or reason_of(error)
+    photo.hash = perceptual_hash(image)
+    return ''
 
 
 def group_photos(photos: Sequence[Photo],

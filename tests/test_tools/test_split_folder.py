@@ -439,6 +439,23 @@ def test_list_that_was_read_may_be_replaced(photos, split):
     assert open('out/photos.csv').read() == written
 
 
+def test_what_a_list_leaves_out_stays_in_it(photos, split):
+    split(photos)
+    with open('out/photos.csv') as file:
+        lines = file.read().splitlines()
+    lines[3] += '"blurred, I think"'
+    lines[9] = 'gone.png,Grey_Owl,,a,0,0,deleted'  # in no form of a class
+    lines.insert(8, lines[7] + 'once more')
+    with open('out/photos.csv', 'w') as file:
+        file.write('\n'.join(lines) + '\n')
+    for _ in range(2):
+        printed, _ = split('out/photos.csv', '--data-root', photos,
+                           '--overwrite')
+        assert "3 lines of 'out/photos.csv' with a `left_out`" in printed
+        with open('out/photos.csv') as file:
+            assert file.read().splitlines() == lines
+
+
 @pytest.mark.parametrize('folder', [
     "robin's", 'back\\slash', '{{ fileDirname }}', '{{ _base_.data_root }}',
     '{{$HOME:x}}'

@@ -126,7 +126,7 @@ def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
     else:
         root = osp.abspath(args.data_root or osp.dirname(args.photos))
         photos, odd = read_csv(args.photos, root)
-    check_class_names({photo.label for photo in photos})
+    check_class_names({p.label for p in photos if not p.passed_over})
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda photo: look_at(photo, root), photos)
         photos = list(track(looked, 'Looking', len(photos), 'photos'))
@@ -209,7 +209,10 @@ def report(photos: list[Photo], taken: list[Photo], odd: list[str],
     small, *_, large = sorted((p.shape for p in taken), key=np.prod)
     print(f'{len(taken)} photos of {len(counts)} classes, of '
           f'{small[1]}x{small[0]} to {large[1]}x{large[0]} pixels.')
-    show('left out', [f'{p.path}: {p.problem}' for p in photos if p.problem])
+    show('left out', [
+        f'{p.path}: {p.problem}'
+        for p in photos if p.problem and not p.passed_over
+    ])
     show('other things found', odd)
     show(
         f'smaller than {SMALL} pixels or more than {LONG} times as long as '
