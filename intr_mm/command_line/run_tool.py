@@ -25,7 +25,7 @@ from mmengine.registry import build_from_cfg
 from intr_mm.checkpoints.writing import AtomicLocalBackend
 
 # Packages whose checks are written for users.
-OURS = ('intr_mm', 'benchmarks', '__main__')
+OURS = ('intr_mm', 'intr_mm_flags', 'benchmarks', '__main__')
 LIBRARIES = ('mmengine', 'mmpretrain', 'mmcv', 'mmdet', 'torch', 'torchvision',
              'timm', 'PIL')
 # What to do about an OSError that nobody gave words.

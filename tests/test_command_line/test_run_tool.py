@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from intr_mm.command_line.run_tool import Stopped, run_tool
 from intr_mm.command_line.tool_runner import end_with_log
 from intr_mm.models.utils import check_sizes, check_split
+from intr_mm_flags import check_folder
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def typo():
 
 KNOWN = {
     'ours': (refuse, 'embed_dims=96 cannot be split among num_heads=5; '),
+    'ours of flags': (lambda: check_folder(''), 'the folder is empty: name'),
     'long': (talk, 'INTRHead needs a whole number num_layers >= 1, got 0.'),
     'ours in a worker': (in_worker(refuse), 'embed_dims=96 cannot be split'),
     'missing file': (lambda: open('no/such'), "'no/such' does not exist: "),
