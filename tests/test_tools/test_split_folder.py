@@ -13,7 +13,7 @@ from mmengine.config import Config
 from intr_mm.datasets.near_duplicates import (MAX_DISTANCE, near_duplicates,
                                               perceptual_hash)
 from ..docs_code import DOCS, commands
-from ..tiny import ROOT
+from ..tiny import DEMO, ROOT
 
 TOOL = 'dataset_converters/split_folder.py'
 NAMES = 'grey owl', 'robin', 'wren'
@@ -393,10 +393,26 @@ def test_refusals(photos, run_tool, make, words):
     ('data_root=1', 'data_root'),
 ])
 def test_options_that_suit_no_config_are_refused(photos, run_tool, option,
-                                                 words):
+                                                 words, monkeypatch):
+    """Before all photos are looked at, which takes long."""
+    monkeypatch.setattr('intr_mm.datasets.photo_list.look_at', None)
     with pytest.raises(SystemExit, match=words):
         run_tool(TOOL, photos, '--out', 'out', '--cfg-options', option)
     assert not (photos.parent / 'out').exists()
+
+
+def test_recipes_of_other_data_are_refused(photos, run_tool, monkeypatch):
+    monkeypatch.setattr('intr_mm.datasets.photo_list.look_at', None)
+    with pytest.raises(SystemExit, match='intr_demo.py reads no folders of'):
+        run_tool(TOOL, photos, '--out', 'out', '--config', DEMO)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(
+        photos, run_tool, monkeypatch):
+    monkeypatch.setattr('intr_mm.datasets.photo_list.look_at', None)
+    (photos.parent / 'data').touch()
+    with pytest.raises(SystemExit, match='data/my_photos_split. cannot be wr'):
+        run_tool(TOOL, photos)
 
 
 def test_root_of_lists_beside_a_folder_is_refused(photos, run_tool, capsys):

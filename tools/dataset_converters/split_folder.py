@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from intr_mm_flags import ToolParser, number, output_folder
+from intr_mm_flags import ToolParser, check_folder, number, output_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,7 +118,7 @@ SMALL, LONG = 64, 3
 RECIPE_PHOTOS, MOST_REPEATS = 1500, 8
 
 
-def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
+def list_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
     """The folder that paths count from, the photos, and what else is there."""
     if osp.isdir(args.photos):
         photos, odd = read_folder(args.photos)
@@ -127,10 +127,15 @@ def read_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
         root = osp.abspath(args.data_root or osp.dirname(args.photos))
         photos, odd = read_csv(args.photos, root)
     check_class_names({p.label for p in photos if not p.passed_over})
+    return root, photos, odd
+
+
+def look_at_all(photos: list[Photo], root: str) -> None:
+    """Read all photos, which takes long."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda photo: look_at(photo, root), photos)
-        photos = list(track(looked, 'Looking', len(photos), 'photos'))
-    return root, photos, odd
+        for _ in track(looked, 'Looking', len(photos), 'photos'):
+            pass
 
 
 def check_class_names(labels: set[str]) -> None:
@@ -245,15 +250,24 @@ def describe_photos(photos: list[Photo]) -> str:
     return file.getvalue()
 
 
-def write_config(args: argparse.Namespace, out: str, root: str,
-                 counts: dict[str, Counter]) -> str:
-    """Content of the config.
+def read_recipe(args: argparse.Namespace) -> Config:
+    """The config to inherit from, with the options.
 
     Raises:
-        ValueError: The recipe does not read folders, or an option does not
-            suit it.
+        ValueError: It does not read folders, or an option does not suit it.
     """
     recipe = load_config(args.config, dict(args.cfg_options), *NEEDS)
+    for split in SPLITS:
+        loader = recipe.get(f'{split}_dataloader') or {}
+        if 'data_prefix' not in (loader.get('dataset') or {}):
+            raise ValueError(f'{args.config} reads no folders of photos: name '
+                             'a recipe whose datasets are CustomDataset.')
+    return recipe
+
+
+def write_config(args: argparse.Namespace, recipe: Config, out: str, root: str,
+                 counts: dict[str, Counter]) -> str:
+    """Content of the config."""
     total = sum(counts.values(), Counter())
     # A folder that can be moved, unless MMEngine, which pastes its name
     # between the quotes, would break them. NUL is in no name.
@@ -266,11 +280,6 @@ def write_config(args: argparse.Namespace, out: str, root: str,
             data_preprocessor=dict(num_classes=len(counts)),
             model=dict(head=dict(num_classes=len(counts)))))
     for split in SPLITS:
-        loader = recipe.get(f'{split}_dataloader') or {}
-        dataset = loader.get('dataset') or {}
-        if 'data_prefix' not in dataset:
-            raise ValueError(f'{args.config} reads no folders of photos: name '
-                             'a recipe whose datasets are CustomDataset.')
         name = split if total[split] else 'val'
         settings[f'{split}_dataloader'] = dict(
             dataset=dict(
@@ -326,7 +335,12 @@ def main(args: argparse.Namespace) -> None:
     if not osp.exists(args.photos):
         raise FileNotFoundError(f"'{args.photos}' does not exist: name a "
                                 'folder or a CSV file.')
-    root, photos, odd = read_photos(args)
+    recipe = read_recipe(args)
+    root, photos, odd = list_photos(args)
+    name = re.sub(r'\W+', '_', Path(root).name).strip('_') or 'photos'
+    out = Path(args.out or f'data/{name}_split')
+    check_folder(str(out))
+    look_at_all(photos, root)
     leave_out_small(photos, args.min_images)
     taken = [photo for photo in photos if not photo.problem]
     if len({photo.label for photo in taken}) < 2:
@@ -337,8 +351,6 @@ def main(args: argparse.Namespace) -> None:
     report(photos, taken, odd, pairs)
 
     counts = count_splits(taken)
-    name = re.sub(r'\W+', '_', Path(root).name).strip('_') or 'photos'
-    out = Path(args.out or f'data/{name}_split')
     files = {'classes.txt': ''.join(f'{label}\n' for label in counts)}
     labels = {label: i for i, label in enumerate(counts)}
     for split in SPLITS:
@@ -348,7 +360,7 @@ def main(args: argparse.Namespace) -> None:
         if lines:
             files[f'{split}.txt'] = ''.join(lines)
     files['photos.csv'] = describe_photos(photos)
-    files[f'{name}.py'] = write_config(args, str(out), root, counts)
+    files[f'{name}.py'] = write_config(args, recipe, str(out), root, counts)
     write_files(out, files, args.photos, args.overwrite)
     print_commands(out / f'{name}.py')
 
