@@ -273,6 +273,8 @@ def test_figures_for_papers(tmp_path, run_tool, flags, names):
     (('--cmap', 'rainbows'), "--cmap 'rainbows' is no colour map"),
     (('--width-mm', 0), '--width-mm: has to be 1 to 5000'),
     (('--quantile', 2), '--quantile: has to be 0.5 to 1'),
+    (('--deletion-images', 4), '--deletion-images is for the report: name'),
+    (('--image-size', 800), '--image-size is for the report: name its file'),
 ])
 def test_flags_that_make_no_figure(explain, capsys, flags, message):
     with pytest.raises(SystemExit):

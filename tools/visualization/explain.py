@@ -66,13 +66,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--image-size',
         type=number(32, 4096),
-        default=320,
         help='longest side in pixels of the photos in the report '
         '(default: 320, which keeps 1,000 photos below 40 MB)')
     parser.add_argument(
         '--deletion-images',
         type=number(0),
-        default=32,
         metavar='NUM',
         help='of how many photos the report tells whether the score falls '
         'where maps point, as part of its sentence on whether they decide; '
@@ -100,6 +98,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_cfg_options()
     args = parser.parse_args()
     check_figure_flags(parser, args)
+    for name, default in (('image_size', 320), ('deletion_images', 32)):
+        if getattr(args, name) is None:
+            setattr(args, name, default)
+        elif args.report is None:
+            parser.error(f"--{name.replace('_', '-')} is for the report: name "
+                         'its file by --report, or leave the flag out')
     return args
 
 
