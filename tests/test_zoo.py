@@ -140,5 +140,8 @@ def test_tool(run_tool, capsys, load_tool):
         assert f' {count:,}\n' in out
 
     folder = ROOT / 'configs' / 'intr_folder.py'
+    with pytest.raises(SystemExit):
+        run_tool('analysis_tools/get_flops.py', CONFIG, '--shape', '10000000')
+    assert "1 to 65535, got '10000000'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match='number of classes from its data'):
         run_tool('analysis_tools/get_flops.py', folder)

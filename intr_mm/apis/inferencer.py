@@ -299,6 +299,9 @@ class INTRInferencer(ImageClassificationInferencer):
         Yields:
             One for each image that is read. Its name is the ``name`` of a
             dict, or the stem of its path.
+
+        Raises:
+            ValueError: Of an image without a label, only ``'gt'`` is asked.
         """
         _check_count('batch_size', batch_size)
         spec = self.class_names.resolve(classes)
@@ -309,8 +312,15 @@ class INTRInferencer(ImageClassificationInferencer):
         for chunk in self._get_chunk_data(images, batch_size):
             batch = [self._prepare(results) for results in chunk]
             asked = spec
-            if any('gt_label' not in results for results in chunk):
+            unlabelled = [r for r in chunk if 'gt_label' not in r]
+            if unlabelled:
                 asked = [item for item in spec if item != 'gt']
+                if spec and not asked:
+                    name = unlabelled[0].get('img_path')
+                    raise ValueError(
+                        f"Image{f' {name!r}' if name else ''} has no label, "
+                        "which the class 'gt' stands for: name classes, "
+                        "'pred' or 'topN'.")
             samples = self._explain(
                 pseudo_collate(batch), asked, layers, memory)
             for results, sample in zip(chunk, samples):

@@ -63,6 +63,8 @@ def test_true_class_of_what_has_none(inferencer, birds):
     assert explanation.gt_label is None
     assert explanation.name == 'bird_1'
     assert explanation.classes == [int(explanation.scores.argmax())]
+    with pytest.raises(ValueError, match="bird_1.png' has no label, .*'gt' s"):
+        next(inferencer.explain(str(birds / 'bird_1.png'), 'gt'))
     with pytest.raises(IndexError, match='layer=2'):
         next(inferencer.explain(str(birds), layers=(0, 2)))
 

@@ -14,6 +14,9 @@ from functools import partial
 
 from intr_mm_flags import ToolParser, number
 
+# of an edge, which is what a JPEG file can have
+MOST_PIXELS = 65535
+
 
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(
@@ -22,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file path')
     parser.add_argument(
         '--shape',
-        type=number(1),
+        type=number(1, MOST_PIXELS),
         nargs='+',
         help='height and width of the input image, or one for both')
     args = parser.parse_args()
