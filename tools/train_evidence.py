@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         '--max-epochs', type=number(1), default=5, help='(default: 5)')
     parser.add_argument(
         '--lr',
-        type=number(0, kind=float),
+        type=number(1e-8, kind=float),
         default=1e-3,
         help='(default: 0.001)')
     parser.add_argument(

@@ -68,3 +68,11 @@ def test_explains_a_stock_classifier(train, tmp_path):
 def test_refuses_weights_of_another_model(train, change, problem):
     with pytest.raises(SystemExit, match=problem):
         train(tiny_model(**change))
+
+
+@pytest.mark.parametrize('lr', ['0', '-1', 'nan', 'inf'])
+def test_a_learning_rate_that_trains_nothing(run_tool, capsys, lr):
+    with pytest.raises(SystemExit):
+        run_tool(TOOL, CONFIG, 'trained.pth', f'--lr={lr}')
+    assert f"--lr: has to be 1e-08 or more, got '{lr}'" in (
+        capsys.readouterr().err)
