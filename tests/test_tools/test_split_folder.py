@@ -407,6 +407,20 @@ def test_recipes_of_other_data_are_refused(photos, run_tool, monkeypatch):
         run_tool(TOOL, photos, '--out', 'out', '--config', DEMO)
 
 
+@pytest.mark.parametrize('loop', [
+    dict(by_epoch=False, max_iters=100),
+    dict(type='IterBasedTrainLoop', max_iters=100)
+])
+def test_recipes_that_train_by_iterations_are_refused(photos, run_tool, loop):
+    recipe = photos.parent / 'recipe.py'
+    base = str(ROOT / 'configs/intr_folder.py')
+    recipe.write_text(f'_base_ = [{base!r}]\n'
+                      f'train_cfg = dict(_delete_=True, **{loop!r})\n')
+    with pytest.raises(SystemExit, match='recipe.py trains by iterations'):
+        run_tool(TOOL, photos, '--out', 'out', '--config', recipe)
+    assert not (photos.parent / 'out').exists()
+
+
 def test_a_folder_that_cannot_be_written_is_refused_first(
         photos, run_tool, monkeypatch):
     monkeypatch.setattr('intr_mm.datasets.photo_list.look_at', None)

@@ -254,9 +254,14 @@ def read_recipe(args: argparse.Namespace) -> Config:
     """The config to inherit from, with the options.
 
     Raises:
-        ValueError: It does not read folders, or an option does not suit it.
+        ValueError: It does not read folders or trains by iterations, or an
+            option does not suit it.
     """
     recipe = load_config(args.config, dict(args.cfg_options), *NEEDS)
+    if 'max_epochs' not in recipe.train_cfg:
+        raise ValueError(f'{args.config} trains by iterations (train_cfg='
+                         f'{dict(recipe.train_cfg)}): name a recipe that sets '
+                         'train_cfg.max_epochs.')
     for split in SPLITS:
         loader = recipe.get(f'{split}_dataloader') or {}
         if 'data_prefix' not in (loader.get('dataset') or {}):
