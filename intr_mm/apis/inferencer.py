@@ -431,8 +431,7 @@ class INTRInferencer(ImageClassificationInferencer):
                     raise
                 unreadable[i] = str(error)
                 print_log(
-                    f'{error} It is passed over, as number {len(unreadable)} '
-                    'of such images.',
+                    f'{error} It is passed over.',
                     logger='current',
                     level=logging.ERROR)
 

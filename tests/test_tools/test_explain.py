@@ -193,6 +193,18 @@ def test_one_image_that_cannot_be_read(explain, damaged, capsys):
     assert 'm_cut.png' in printed.err
 
 
+def test_each_image_that_cannot_be_read_is_named_as_it_comes(
+        explain, damaged, monkeypatch):
+    texts = []
+    monkeypatch.setattr('intr_mm.apis.inferencer.print_log',
+                        lambda text, **_: texts.append(text))
+    (damaged / 'a.png').touch()
+    explain('--img', damaged)
+    for name, text in zip(('a.png', 'm_cut.png'), texts, strict=True):
+        assert text.startswith(f"Image '{damaged / name}' cannot be read")
+        assert text.endswith(' It is passed over.')
+
+
 def test_strict(explain, damaged):
     with pytest.raises(SystemExit, match="m_cut.png' cannot be read"):
         explain('--img', damaged, '--strict')
