@@ -114,6 +114,12 @@ def number(low: float, high: float = math.inf, kind: type = int) -> Callable:
     return parse
 
 
+def ending(path: str | os.PathLike) -> str:
+    """What tells the format of a file: the end of its name from the last dot
+    on, in lower case."""
+    return osp.splitext(path)[1].lower()
+
+
 def output_file(*endings: str) -> Callable:
     """A path that a file can be written to, in a folder that can be made.
 
@@ -122,8 +128,7 @@ def output_file(*endings: str) -> Callable:
     """
 
     def parse(path: str) -> str:
-        if (endings and not osp.isdir(path)
-                and not osp.basename(path).endswith(endings)):
+        if endings and not osp.isdir(path) and ending(path) not in endings:
             raise argparse.ArgumentTypeError(
                 f'{path!r} has an ending that cannot be written: use '
                 f"{' or '.join(endings)}")
@@ -188,7 +193,7 @@ def _try_to_write(folder: str, file: str | None = None) -> None:
 
 def is_exported(file) -> bool:
     """Whether a model or checkpoint is given as an exported file."""
-    return isinstance(file, (str, os.PathLike)) and str(file).endswith('.onnx')
+    return isinstance(file, (str, os.PathLike)) and ending(file) == '.onnx'
 
 
 def device(text: str) -> str:

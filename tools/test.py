@@ -4,7 +4,7 @@ import argparse
 import os.path as osp
 from copy import deepcopy
 
-from intr_mm_flags import (DATA_FILES, ToolParser, is_exported, number,
+from intr_mm_flags import (DATA_FILES, ToolParser, ending, is_exported, number,
                            output_file, output_folder)
 
 
@@ -94,7 +94,7 @@ def parse_args() -> argparse.Namespace:
         endings = DATA_FILES
         if args.out_item != 'metrics':
             endings = ('.pkl', '.pickle', '.csv', '.json')
-        if not args.out.endswith(endings):
+        if ending(args.out) not in endings:
             parser.error(f'--out {args.out} holds the '
                          f"{args.out_item or 'pred'}, which are written to "
                          f"{', '.join(endings)}: choose one of these endings")
@@ -217,7 +217,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out and args.out_item != 'metrics':
         dump = OrderedDumpResults
         kwargs = dict(out_file_path=args.out)
-        if args.out.endswith(('.csv', '.json')):
+        if ending(args.out) in ('.csv', '.json'):
             dump = PredictionTables
             kwargs['temperature'] = stored_temperature(
                 args.checkpoint) or getattr(runner.model, 'temperature', 1.)
@@ -233,7 +233,7 @@ def main(args: argparse.Namespace) -> None:
             'as the others cannot be read.')
         metrics['unreadable'] = unreadable
     if args.out and args.out_item == 'metrics' and runner.rank == 0:
-        mmengine.dump(metrics, args.out)
+        mmengine.dump(metrics, args.out, ending(args.out)[1:])
 
 
 if __name__ == '__main__':

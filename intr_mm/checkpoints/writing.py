@@ -14,7 +14,7 @@ from mmengine.utils import mkdir_or_exist
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from intr_mm_flags import WEIGHT_FILES
+from intr_mm_flags import WEIGHT_FILES, ending
 from .conversion import ForeignWeights
 from .integrity import tensors_digest
 
@@ -92,7 +92,7 @@ def save_weights(state_dict: dict[str, Tensor],
         key: Where a file of PyTorch holds the weights.
     """
     backend_args = dict(backend='AtomicLocalBackend')
-    if filename.endswith('.safetensors'):
+    if ending(filename) == '.safetensors':
         state_dict = {
             name: tensor.contiguous()
             for name, tensor in state_dict.items()
@@ -118,7 +118,7 @@ def check_destination(args: Namespace) -> None:
     folder = osp.dirname(osp.abspath(dst))
     while not osp.lexists(folder):
         folder = osp.dirname(folder)
-    if not dst.endswith(WEIGHT_FILES):
+    if ending(dst) not in WEIGHT_FILES:
         problem = f'needs one of the endings {", ".join(WEIGHT_FILES)}'
     elif osp.isdir(dst):
         problem = 'is a folder: name a file in it'

@@ -69,7 +69,7 @@ def list_folder(root: str,
 
     Args:
         root: The folder.
-        extensions: Endings of images, in lower case.
+        extensions: Endings of images.
 
     Returns:
         What is there. Of a class folder, images in deeper folders are taken.
@@ -77,7 +77,7 @@ def list_folder(root: str,
     Raises:
         OSError: A folder cannot be read.
     """
-    extensions = tuple(extensions)
+    extensions = tuple(extension.lower() for extension in extensions)
     listing = FolderListing(root)
 
     def look(name: str, images: list[str], seen: tuple[str, ...]) -> None:

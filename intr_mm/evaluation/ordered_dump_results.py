@@ -1,8 +1,12 @@
 import logging
+import os.path as osp
 
 from mmengine.evaluator import DumpResults
+from mmengine.fileio import dump
 from mmengine.logging import print_log
 from mmpretrain.registry import METRICS
+
+from intr_mm_flags import ending
 
 
 @METRICS.register_module()
@@ -19,14 +23,22 @@ class OrderedDumpResults(DumpResults):
         **kwargs: Other arguments of :class:`mmengine.evaluator.DumpResults`.
     """
 
+    def __init__(self, out_file_path: str, **kwargs) -> None:
+        stem = osp.splitext(out_file_path)[0]
+        super().__init__(stem + ending(out_file_path), **kwargs)
+        self.out_file_path = out_file_path
+
     def compute_metrics(self, results: list[dict]) -> dict:
         """Write the predictions."""
         for result in results:
             # of AttentionVisualizationHook, on the batches that it draws from
             for key in ('', '_classes', '_evidence', '_even'):
                 result.pop(f'drawing{key}', None)
-        return super().compute_metrics(
-            in_data_order(results, self.out_file_path))
+        dump(
+            in_data_order(results, self.out_file_path), self.out_file_path,
+            ending(self.out_file_path)[1:])
+        print_log(f"Wrote {self.out_file_path}.", 'current')
+        return {}
 
 
 def in_data_order(results: list[dict], out_file_path: str) -> list[dict]:

@@ -14,6 +14,7 @@ from terminaltables import AsciiTable
 from torch import Tensor
 
 from intr_mm.checkpoints import AtomicLocalBackend
+from intr_mm_flags import ending
 from .calibration import apply_temperature
 from .ordered_dump_results import in_data_order
 
@@ -46,7 +47,7 @@ class PredictionTables(BaseMetric):
                  unreadable: Sequence[str] = (),
                  **kwargs) -> None:
         super().__init__(**kwargs)
-        if not out_file_path.endswith(('.csv', '.json')):
+        if ending(out_file_path) not in ('.csv', '.json'):
             raise ValueError(f"PredictionTables writes '.csv' or '.json', not "
                              f"'{out_file_path}'.")
         self.out_file_path = out_file_path
@@ -108,7 +109,7 @@ class PredictionTables(BaseMetric):
     def _write(self, images: list[dict], classes: list[dict],
                confusion: list[list[int]], names: Sequence[str]) -> None:
         path = Path(self.out_file_path)
-        if path.suffix == '.json':
+        if ending(path) == '.json':
             content = dict(
                 temperature=self.temperature,
                 predictions=images,

@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 from mmengine.visualization.utils import img_from_canvas
 
 from intr_mm.checkpoints.writing import AtomicLocalBackend
+from intr_mm_flags import ending
 
 
 def render(figure: Figure) -> np.ndarray:
@@ -32,7 +33,7 @@ def save_figure(figure: Figure,
     """
     path = Path(path)
     # the same figure gives the same file
-    undated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(path.suffix)
+    undated = {'.pdf': 'CreationDate', '.svg': 'Date'}.get(ending(path))
     settings = {
         'pdf.fonttype': 42,
         'svg.fonttype': 'none',
@@ -44,7 +45,7 @@ def save_figure(figure: Figure,
         content = io.BytesIO()
         figure.savefig(
             content,
-            format=path.suffix[1:],
+            format=ending(path)[1:],
             dpi=figure.dpi,
             metadata={undated: None} if undated else None,
             **kwargs)

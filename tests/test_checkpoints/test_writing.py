@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.runner import save_checkpoint
 
-from intr_mm.checkpoints import AtomicLocalBackend, remove_parts
+from intr_mm.checkpoints import AtomicLocalBackend, remove_parts, save_weights
 
 
 def _in_killed_process(write) -> int:
@@ -81,3 +81,10 @@ def test_parts_are_not_written_through_links(tmp_path, monkeypatch):
     AtomicLocalBackend().put(b'other', tmp_path / 'x')
     os.umask(umask)
     assert (tmp_path / 'x').stat().st_mode & 0o777 == 0o640
+
+
+def test_the_format_is_told_by_the_ending_in_any_case(tmp_path):
+    for name in ('w.safetensors', 'W.SAFETENSORS'):
+        save_weights(dict(a=torch.ones(2)), str(tmp_path / name))
+    one, other = (path.read_bytes() for path in tmp_path.iterdir())
+    assert one == other

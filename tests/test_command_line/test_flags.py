@@ -1,13 +1,14 @@
 """What flags refuse before a tool does anything."""
 from argparse import ArgumentParser
+from pathlib import Path
 
 import pytest
 from mmengine.fileio.io import file_handlers
 
 from intr_mm.visualization.style import SCREEN, FigureStyle
 from intr_mm_flags import (DATA_FILES, OptionsAction, add_figure_flags,
-                           check_figure_flags, device, number, output_file,
-                           output_folder)
+                           check_figure_flags, device, is_exported, number,
+                           output_file, output_folder)
 
 
 def parse(capsys, *args, **kwargs):
@@ -41,8 +42,14 @@ def test_values(capsys, kind, text, expected):
     assert found == expected or expected in str(found)
 
 
+def test_exported_files_are_told_by_their_ending():
+    assert is_exported('a.b/model.onnx') and is_exported(Path('MODEL.ONNX'))
+    assert not is_exported('model.onnx.pth') and not is_exported(None)
+
+
 @pytest.mark.parametrize('path, message', [
     ('new/folder/r.json', None),
+    ('new/R.JSON', None),
     ('r.xyz', "'r.xyz' has an ending that cannot be written: use .json"),
     ('r', "'r' has an ending"),
     ('/proc/nope/r.json', "'/proc/nope/r.json' cannot be written ("),

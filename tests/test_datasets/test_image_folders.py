@@ -208,6 +208,14 @@ def test_other_names_are_those_of_sorted_folders(root):
         DATASETS.build(cfg.train_dataloader.dataset)
 
 
+def test_endings_in_any_case(root):
+    for path in root.glob('*/*/1.jpg'):
+        path.rename(path.with_suffix('.Jpg'))
+    cfg = config(root, extensions=('.JPG', '.webp'))
+    check_data_folders(cfg, *FIELDS)
+    assert len(DATASETS.build(cfg.train_dataloader.dataset)) == 4
+
+
 def test_some_of_many_names():
     assert some(['a', 'b']) == 'a, b'
     assert some([*'abcdefgh']) == 'a, b, c, d, e and 3 more'

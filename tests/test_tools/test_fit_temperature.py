@@ -21,7 +21,7 @@ def checkpoint(tmp_path_factory):
 def run(images, checkpoint, tmp_path, monkeypatch, run_tool):
 
     def run(*flags, **options):
-        out = tmp_path / 'figures.json'
+        out = tmp_path / 'figures.JSON'  # in any case
         options = dict(data_options(images), **options)
         monkeypatch.chdir(tmp_path)
         run_tool(TOOL, CONFIG, checkpoint, '--out', out, *flags,

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mmengine
 import mmpretrain
 import pytest
 from mmengine.config import Config
 
 from intr_mm.command_line import machine
 from intr_mm_flags import ToolParser
-from ..tiny import CONFIG, ROOT
+from ..tiny import CONFIG, ROOT, data_options, save_model, tiny_model
 
 OURS = ROOT / 'tools'
 THEIRS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
@@ -105,6 +106,22 @@ def test_amp_on_cpu(monkeypatch, supported):
         OURS, 'train.py', monkeypatch, CONFIG, '--amp', device='cpu')
     wrapper = cfg['optim_wrapper'].get('type')
     assert wrapper == ('BFloat16OptimWrapper' if supported else None)
+
+
+@pytest.mark.parametrize('name, flags, load', [
+    ('OUT.PKL', (), mmengine.load),
+    ('OUT.CSV', (), lambda file, _: file.read_text().startswith('path,true')),
+    ('OUT.JSON', (), mmengine.load),
+    ('OUT.YAML', ('--out-item', 'metrics'), mmengine.load),
+])
+def test_endings_in_any_case(images, tmp_path, run_tool, name, flags, load):
+    checkpoint = save_model(tiny_model(), tmp_path / 'drawn.pth')
+    out = tmp_path / name
+    run_tool(
+        'test.py', CONFIG, checkpoint, '--work-dir', tmp_path, '--out', out,
+        *flags, '--cfg-options',
+        *(f'{key}={value}' for key, value in data_options(images).items()))
+    assert load(out, out.suffix[1:].lower())
 
 
 TOOLS = sorted((ROOT / 'tools').rglob('*.py'))

@@ -13,7 +13,7 @@ import argparse
 import os
 import tempfile
 
-from intr_mm_flags import DATA_FILES, ToolParser, number, output_file
+from intr_mm_flags import DATA_FILES, ToolParser, ending, number, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -152,6 +152,7 @@ def main(args: argparse.Namespace) -> None:
         mmengine.dump(
             dict(temperature=temperature, fitted=rows[0], held_out=rows[1]),
             args.out,
+            ending(args.out)[1:],
             indent=2)
 
 
