@@ -36,7 +36,8 @@ def trained(text=None, **changes):
      r'window_radius=1 but model\.neck\.window_radius is None.*radius=1`'),
     ({}, dict(neck__window_radius=2),
      r'window_radius=None but model\.neck\.window_radius is 2.*radius=None`'),
-    ({}, dict(head__num_heads=4), r'num_heads=2 but model\.head\.num_heads is 4'),
+    ({}, dict(head__num_heads=4),
+     r'num_heads=2 but model\.head\.num_heads is 4'),
     (dict(head=EVIDENCE), dict(head=dict(EVIDENCE, values='constant')),
      r"values='paired' but model\.head\.values is 'constant'"),
     (dict(head=EVIDENCE), dict(head=dict(EVIDENCE, gain=2.)),
@@ -55,6 +56,7 @@ def test_training_may_go_on_with_others():
 
 
 def test_a_teacher_has_to_be_what_it_was():
+
     def reader(**teacher):
         return dict(
             READER,
@@ -63,8 +65,7 @@ def test_a_teacher_has_to_be_what_it_was():
             auxiliary=dict(tiny_cfg().head, **teacher))
 
     checkpoint = trained()
-    fit_checkpoint(
-        tiny_model(head=reader()), checkpoint, 'x.pth', whole=False)
+    fit_checkpoint(tiny_model(head=reader()), checkpoint, 'x.pth', whole=False)
     with pytest.raises(ValueError, match='num_heads=2 but model.head.num_he'):
         fit_checkpoint(
             tiny_model(head=reader(num_heads=4)),
@@ -83,8 +84,10 @@ def test_a_teacher_has_to_be_what_it_was():
     ({}, dict(neck__window_radius=None, neck__dropout=.5)),
     (dict(neck__window_radius=None), {}),
     (dict(head=EVIDENCE), dict(head=dict(EVIDENCE, gain=1, mass_weight=1.))),
-    ({}, dict(head__type='MultiLabelINTRHead', head__loss=dict(
-        type='AsymmetricLoss'))),
+    ({},
+     dict(
+         head__type='MultiLabelINTRHead',
+         head__loss=dict(type='AsymmetricLoss'))),
     (dict(head__type='MultiLabelINTRHead'), {}),
     ({}, dict(backbone__strides=[1, 2, 2], backbone__with_cp=True)),
     ({}, dict(pad_after_backbone=True)),
