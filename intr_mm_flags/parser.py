@@ -6,7 +6,7 @@ import os.path as osp
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 # Endings of what `mmengine.dump` writes.
 DATA_FILES = ('.json', '.yaml', '.yml', '.pkl', '.pickle')
@@ -173,6 +173,28 @@ def check_folder(path: str) -> None:
     if not path:
         raise ValueError('the name of the folder is empty: name one')
     _try_to_write(path)
+
+
+def check_not_read(out: str | os.PathLike,
+                   read: Iterable[str | os.PathLike]) -> None:
+    """Refuse to write over what is read.
+
+    Args:
+        out: File to write, or folder of files whose names may be those read.
+        read: Files; URLs are passed over.
+
+    Raises:
+        ValueError: One is the file, or lies in the folder.
+    """
+    if not osp.exists(out):
+        return
+    is_folder = osp.isdir(out)
+    for file in map(os.fspath, read):
+        place = (osp.dirname(file) or '.') if is_folder else file
+        if osp.exists(place) and osp.samefile(out, place):
+            raise ValueError(
+                f'{os.fspath(out)!r} {"holds" if is_folder else "is"} what is '
+                'read, which could be replaced: choose another place')
 
 
 def _try_to_write(folder: str, file: str | None = None) -> None:

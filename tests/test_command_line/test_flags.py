@@ -7,8 +7,8 @@ from mmengine.fileio.io import file_handlers
 
 from intr_mm.visualization.style import SCREEN, FigureStyle
 from intr_mm_flags import (DATA_FILES, OptionsAction, add_figure_flags,
-                           check_figure_flags, device, is_exported, number,
-                           output_file, output_folder)
+                           check_figure_flags, check_not_read, device,
+                           is_exported, number, output_file, output_folder)
 
 
 def parse(capsys, *args, **kwargs):
@@ -40,6 +40,24 @@ def parse(capsys, *args, **kwargs):
 def test_values(capsys, kind, text, expected):
     found = parse(capsys, text, type=kind)
     assert found == expected or expected in str(found)
+
+
+def test_what_is_read_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for path in (folder / 'a.png', tmp_path / 'b.png'):
+        path.touch()
+    (tmp_path / 'link').symlink_to(folder)
+    for out, read in (('b.png', 'photos/../b.png'), (folder / 'a.png',
+                                                     'link/a.png')):
+        with pytest.raises(ValueError, match=f"'{out}' is what is read, whic"):
+            check_not_read(out, ['c.png', read])
+    for out, read in (('link', 'photos/a.png'), ('.', 'b.png')):
+        with pytest.raises(ValueError, match=f"'{out}' holds what is read, w"):
+            check_not_read(out, [read])
+    for out in ('photos', 'new', 'new/b.png', 'photos/a.png'):
+        check_not_read(out, ['b.png', 'https://a.bc/b.png', 'c/d.png'])
 
 
 def test_exported_files_are_told_by_their_ending():

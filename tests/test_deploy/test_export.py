@@ -340,6 +340,7 @@ def test_quantize_tool(intr, images, run_tool, tmp_path, capsys):
     assert not (tmp_path / 'again.onnx').exists()
     with pytest.raises(SystemExit, match='2'):
         quantize(path, path)
+    assert f"'{path}' is what is read, which could" in capsys.readouterr().err
 
 
 @needs_export

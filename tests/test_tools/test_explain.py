@@ -143,7 +143,7 @@ def test_photos_are_not_replaced_by_their_pictures(explain, tmp_path):
     write_birds(tmp_path / 'photos', (96, 96))
     before = (tmp_path / 'photos/bird_0.png').read_bytes()
     for image in ('photos', 'photos/bird_0.png'):
-        with pytest.raises(SystemExit, match='is the folder of the photos'):
+        with pytest.raises(SystemExit, match="'photos' holds what is read"):
             explain('--img', image, '--out', 'photos')
     with pytest.raises(SystemExit, match='2'):
         explain('--img', 'photos', '--report', 'photos/bird_0.png')

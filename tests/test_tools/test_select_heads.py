@@ -54,7 +54,7 @@ def test_order_and_curve_are_printed_and_drawn(run, images, tmp_path, capsys):
 def test_the_photo_is_not_replaced(run, images, tmp_path):
     photo = tmp_path / 'heads.png'
     shutil.copy(images / 'val/class_0/0.jpg', photo)
-    with pytest.raises(SystemExit, match='heads.png.* is the image to read'):
+    with pytest.raises(SystemExit, match="'heads.png' is what is read, w"):
         run('--img', photo)
 
 

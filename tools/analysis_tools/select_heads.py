@@ -9,7 +9,8 @@ and the scores are printed, and drawn beside where the heads look.
 import argparse
 from pathlib import Path
 
-from intr_mm_flags import PICTURE_FILES, ToolParser, device, output_file
+from intr_mm_flags import (PICTURE_FILES, ToolParser, check_not_read, device,
+                           output_file)
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,9 +101,7 @@ def draw(maps: np.ndarray, curves: dict[str, tuple[list, torch.Tensor]],
 def main(args: argparse.Namespace) -> None:
     if not Path(args.img).is_file():
         raise SystemExit(f"'{args.img}' is no file: name an image.")
-    if Path(args.out).exists() and Path(args.out).samefile(args.img):
-        raise SystemExit(f"'{args.out}' is the image to read: name another "
-                         'file by --out.')
+    check_not_read(args.out, [args.img])
     options = {f'model.{k}': v for k, v in args.cfg_options.items()}
     cfg = load_config(args.config, options, 'model')
     inferencer = INTRInferencer(cfg, args.checkpoint, device=args.device)

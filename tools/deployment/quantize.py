@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from intr_mm_flags import ToolParser, number, output_file
+from intr_mm_flags import ToolParser, check_not_read, number, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,8 +44,10 @@ def parse_args() -> argparse.Namespace:
         'fifth, stem and first stage of a ResNet-50)')
     parser.add_cfg_options()
     args = parser.parse_args()
-    if Path(args.out).resolve() == Path(args.model).resolve():
-        parser.error(f'{args.out} is the file to read: choose another name')
+    try:
+        check_not_read(args.out, [args.model])
+    except ValueError as error:
+        parser.error(str(error))
     return args
 
 

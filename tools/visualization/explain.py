@@ -9,7 +9,8 @@ from pathlib import Path
 
 from intr_mm_flags import (MOST_TOGETHER, TOGETHER, ToolParser,
                            add_figure_flags, check_figure_flags, check_folder,
-                           device, number, output_file, output_folder)
+                           check_not_read, device, number, output_file,
+                           output_folder)
 
 
 def parse_args() -> argparse.Namespace:
@@ -354,14 +355,9 @@ def main(args: argparse.Namespace) -> None:
     images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     draws = args.out is not None or args.report is None
-    if draws and out.is_dir() and args.img is not None and any(
-            out.samefile(Path(image).parent)
-            for image in images if '://' not in image):
-        raise SystemExit(
-            f"'{out}' is the folder of the photos, which pictures "
-            'of the same name would replace: name another by '
-            '--out.')
     if draws:
+        if args.img is not None:
+            check_not_read(out, images)
         check_folder(str(out))
     report = None
     if args.report is not None:
