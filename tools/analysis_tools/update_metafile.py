@@ -7,6 +7,7 @@ nothing is written, and the exit code tells whether all figures are right.
 import argparse
 import difflib
 import re
+import sys
 from pathlib import Path
 
 from intr_mm_flags import ToolParser
@@ -25,6 +26,8 @@ def parse_args() -> argparse.Namespace:
 
 if __name__ == '__main__':
     ARGS = parse_args()  # before imports that take seconds
+    # where get_flops is, also if this runs by `python -m`
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from get_flops import count_config
 from mmengine.config import Config
