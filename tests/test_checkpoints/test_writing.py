@@ -7,6 +7,7 @@ import signal
 import pytest
 import torch
 from mmengine.runner import save_checkpoint
+from safetensors.torch import load_file
 
 from intr_mm.checkpoints import AtomicLocalBackend, remove_parts, save_weights
 
@@ -84,7 +85,6 @@ def test_parts_are_not_written_through_links(tmp_path, monkeypatch):
 
 
 def test_the_format_is_told_by_the_ending_in_any_case(tmp_path):
-    for name in ('w.safetensors', 'W.SAFETENSORS'):
-        save_weights(dict(a=torch.ones(2)), str(tmp_path / name))
-    one, other = (path.read_bytes() for path in tmp_path.iterdir())
-    assert one == other
+    path = tmp_path / 'W.SAFETENSORS'
+    save_weights(dict(a=torch.ones(2)), str(path))
+    assert load_file(path)['a'].tolist() == [1, 1]
