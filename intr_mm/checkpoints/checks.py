@@ -1,13 +1,14 @@
 """What a checkpoint must hold to be used at all, and to fit a model."""
 import ast
 import logging
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from inspect import signature
+from numbers import Real
 from textwrap import shorten
 
-import numpy as np
 import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -182,7 +183,7 @@ def _read(node: ast.expr):
         return {entry.arg: _read(entry.value) for entry in node.keywords}
     try:
         return ast.literal_eval(node)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return _UNKNOWN
 
 
@@ -225,12 +226,12 @@ def _differing(built: nn.Module | None, told: dict | None,
 def _same(old, new) -> bool:
     """Whether two settings are equal, but for a list instead of a tuple and
     the digits of float32."""
-    old, new = np.ravel(old), np.ravel(new)
-    if not 1 <= len(old) == len(new):
-        return len(old) == len(new) == 0
-    if old.dtype.kind in 'if' and new.dtype.kind in 'if':
-        return np.allclose(old, new)
-    return old.tolist() == new.tolist()
+    old, new = (
+        value if isinstance(value, (list, tuple)) else [value]
+        for value in (old, new))
+    return len(old) == len(new) and all(a == b or isinstance(
+        a, Real) and isinstance(b, Real) and math.isclose(a, b, rel_tol=1e-5)
+                                        for a, b in zip(old, new))
 
 
 def _find_other_setting(model: nn.Module, checkpoint: dict,
@@ -239,22 +240,22 @@ def _find_other_setting(model: nn.Module, checkpoint: dict,
     told = trained.get('model')
     if not isinstance(told, dict):
         return None
-    parts = {part: getattr(model, part, None) for part in ('neck', 'head')}
-    head = told.get('head')
-    if (getattr(parts['head'], 'distill', False) and isinstance(head, dict)
-            and 'auxiliary' not in head):
-        parts['head'] = parts['head'].auxiliary  # learns from the checkpoint
+    neck, head = (getattr(model, part, None) for part in ('neck', 'head'))
+    place = 'model.head'
+    if (getattr(head, 'distill', False) and isinstance(told.get('head'), dict)
+            and 'auxiliary' not in told['head']):
+        head, place = head.auxiliary, f'{place}.auxiliary'  # learned from
     elif not whole:  # training goes on from it, and may change anything
         return None
-    for part, built in parts.items():
-        found = _differing(built, told.get(part),
-                           getattr(built, 'untold_settings', ()))
+    for path, built, part in (('model.neck', neck, told.get('neck')),
+                              (place, head, told.get('head'))):
+        found = _differing(built, part, getattr(built, 'untold_settings', ()))
         if found is not None:
             name, old, new = found
-            return (f'was trained with {name}={old!r} but '
-                    f'model.{part}.{name} is {new!r}, which no weight tells: '
-                    'use the config it was trained with, or set '
-                    f'`--cfg-options model.{part}.{name}={old}`')
+            return (
+                f'was trained with {name}={old!r} but {path}.{name} is '
+                f'{new!r}, which no weight tells: use the config it was '
+                f'trained with, or set `--cfg-options {path}.{name}={old}`')
     # which some change on purpose, as for finer maps
     preprocessor = told.get('data_preprocessor',
                             trained.get('data_preprocessor'))

@@ -66,7 +66,8 @@ def test_a_teacher_has_to_be_what_it_was():
 
     checkpoint = trained()
     fit_checkpoint(tiny_model(head=reader()), checkpoint, 'x.pth', whole=False)
-    with pytest.raises(ValueError, match='num_heads=2 but model.head.num_he'):
+    with pytest.raises(
+            ValueError, match='=2 but model.head.auxiliary.num_heads'):
         fit_checkpoint(
             tiny_model(head=reader(num_heads=4)),
             checkpoint,
@@ -119,6 +120,12 @@ def test_a_class_that_fixes_what_it_hands_on(warned):
     neck.pop('num_heads')
     fit_checkpoint(tiny_model(neck=neck), trained(neck=neck), 'x.pth')
     assert not warned
+
+
+def test_a_config_of_odd_values(warned):
+    text = 'model = dict(backbone=dict(strides=[1, [2], None]))'
+    fit_checkpoint(tiny_model(), trained(text), 'x.pth')
+    assert 'strides=[1, [2], None] of the backbone' in warned[0]
 
 
 @pytest.mark.parametrize('now, words', [
