@@ -1,7 +1,7 @@
 from .agreement import Agreement
 from .attention_heads import (EvenAttention, HeadSelection, chosen_share,
                               rank_heads, select_heads)
-from .base import ModelMetric
+from .base import ModelMetric, wilson_interval
 from .calibration import (CalibrationError, apply_temperature, calibration,
                           fit_temperature)
 from .counterfactual_flips import CounterfactualFlips
@@ -22,5 +22,5 @@ __all__ = [
     'PerturbationMetric', 'PointingGame', 'PointingMetric', 'PredictionTables',
     'RegionBlanking', 'Verdict', 'apply_temperature', 'calibration',
     'chosen_share', 'compare_deletion', 'confused_pairs', 'fit_temperature',
-    'rank_heads', 'rate_classes', 'select_heads', 'verdict'
+    'rank_heads', 'rate_classes', 'select_heads', 'verdict', 'wilson_interval'
 ]

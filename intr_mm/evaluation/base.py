@@ -1,5 +1,6 @@
 """What the metrics of this package share."""
 from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
 import torch
@@ -139,6 +140,29 @@ def highest_cells(heat: np.ndarray) -> np.ndarray:
     which nothing compares.
     """
     return np.flatnonzero(~(heat < heat.max()))
+
+
+def wilson_interval(share: float, number: int) -> tuple[float, float]:
+    """Wilson's 95 percent interval of a share, from `Probable Inference
+    <https://doi.org/10.1080/01621459.1927.10502953>`_ (1927).
+
+    It has a width where all are hits, or none, unlike a bootstrap's.
+
+    Args:
+        share: Of hits, from 0 to 1.
+        number: Of how many; 0 tells nothing.
+
+    Returns:
+        Lower and upper bound, from 0 to 1.
+    """
+    if number == 0:
+        return 0., 1.
+    z = 1.96
+    middle = share + z**2 / (2 * number)
+    spread = z * sqrt(share * (1 - share) / number + (z / (2 * number))**2)
+    low, high = ((middle + sign * spread) / (1 + z**2 / number)
+                 for sign in (-1, 1))
+    return max(low, 0.), min(high, 1.)
 
 
 def bootstrap_interval(values: Sequence[float],

@@ -25,8 +25,8 @@ class PerturbationMetric(ModelMetric):
         sample_interval: Take every n-th sample of the data set, by its
             ``sample_idx``.
         batch_size: Number of changed images that pass the model at once.
-        interval: Whether to report the bounds of 95 percent bootstrap
-            intervals over the images, as ``*_low`` and ``*_high``.
+        interval: Whether to report the bounds of 95 percent intervals over
+            the images, as ``*_low`` and ``*_high``.
         **kwargs: Those of :class:`mmengine.evaluator.BaseMetric`.
     """
 
@@ -177,9 +177,14 @@ class PerturbationMetric(ModelMetric):
             values = [result[key] for result in results]
             metrics[key] = sum(values) / len(values)
             if self.interval:
-                low, high = bootstrap_interval(values)
+                low, high = self.interval_of(values)
                 metrics.update({f'{key}_low': low, f'{key}_high': high})
         return metrics
+
+    @staticmethod
+    def interval_of(values: Sequence[float]) -> tuple[float, float]:
+        """95 percent interval of a mean over the images."""
+        return bootstrap_interval(values)
 
 
 def rank_cells(maps: np.ndarray, rng: np.random.Generator) -> Tensor:

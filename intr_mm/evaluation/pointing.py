@@ -8,7 +8,7 @@ from torch import Tensor
 
 from intr_mm.structures import CellGeometry, Explanation
 from .base import (ModelMetric, bootstrap_interval, check_not_flipped,
-                   class_maps, highest_cells, one_class)
+                   class_maps, highest_cells, one_class, wilson_interval)
 from .map_mass import cell_cover, cell_mass, mass_of_others, merge_cells
 
 
@@ -210,8 +210,9 @@ class PointingMetric(ModelMetric):
             f'{key}_mass_shuffled': mass_shuffled.mean(),
         }
         if self.interval:
-            for kind, values in (('', hit), ('_mass', mass)):
-                low, high = bootstrap_interval(values)
+            intervals = (('', wilson_interval(hit.mean(), len(hit))),
+                         ('_mass', bootstrap_interval(mass)))
+            for kind, (low, high) in intervals:
                 figures[f'{key}{kind}_low'] = low
                 figures[f'{key}{kind}_high'] = high
         return {k: 100 * float(v) for k, v in figures.items()}

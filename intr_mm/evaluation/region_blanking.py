@@ -8,6 +8,7 @@ from torch import Tensor
 
 from intr_mm.explainers import image_rng
 from intr_mm.structures import Explanation
+from .base import wilson_interval
 from .perturbation import PerturbationMetric, rank_pixels
 
 
@@ -75,6 +76,13 @@ class RegionBlanking(PerturbationMetric):
         flips = 100. * (torch.stack(found) != intact)
         return dict(
             flips=flips[::2].tolist(), flips_random=flips[1::2].tolist())
+
+    @staticmethod
+    def interval_of(values: Sequence[float]) -> tuple[float, float]:
+        """Wilson's, as an image flips or does not."""
+        share = sum(values) / len(values) / 100
+        low, high = wilson_interval(share, len(values))
+        return 100 * low, 100 * high
 
     def _hide(self, image: Tensor, region: Tensor) -> Tensor:
         if self.fill == 'blank':

@@ -96,7 +96,8 @@ class HTMLReport:
         script = ''.join(map(page_part, _SCRIPTS))
         settings = page_settings(self.class_names, self.title)
         metas = [encoded.meta for encoded in self._encoded]
-        summary = summarize(metas, self.class_names and len(self.class_names))
+        num_classes = self.class_names and len(self.class_names)
+        summary = summarize(metas, num_classes)
         now = datetime.now().isoformat(' ', 'minutes')
         head = [
             json_block('settings', settings),
@@ -111,7 +112,7 @@ class HTMLReport:
         ]
         page = Template(page_part('report.html')).substitute(
             title=escape(self.title),
-            verdict=_verdict(metas, self.deletion) +
+            verdict=_verdict(metas, self.deletion, num_classes) +
             _missing(unreadable, len(self)),
             reading=page_part('reading.html'),
             policy=f"default-src 'none'; img-src data:; "
@@ -127,9 +128,10 @@ class HTMLReport:
             backend_args=dict(backend='AtomicLocalBackend') if local else None)
 
 
-def _verdict(metas: list[dict], deletion: Deletion | None) -> str:
+def _verdict(metas: list[dict], deletion: Deletion | None,
+             num_classes: int | None) -> str:
     """Whether the maps decide, as HTML; nothing where it is not known."""
-    judged = judge(metas, deletion)
+    judged = judge(metas, deletion, num_classes)
     if judged is None:
         return ''
     (level, sentence), remark = judged

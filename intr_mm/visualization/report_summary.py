@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from mmpretrain.evaluation import ConfusionMatrix
-from scipy.stats import binomtest
 
-from intr_mm.evaluation import Verdict, confused_pairs, rate_classes, verdict
+from intr_mm.evaluation import (Verdict, confused_pairs, rate_classes, verdict,
+                                wilson_interval)
 
 Deletion = tuple[dict, dict]
 
@@ -43,10 +43,12 @@ def summarize(metas: Sequence[dict], num_classes: int | None = None) -> dict:
         classes=[dict(label=label) for label in shown])
     if known:
         right = sum(a == b for a, b in zip(true, predicted))
+        low, high = wilson_interval(right / len(known), len(known))
         summary['accuracy'] = dict(
             right=right,
             value=100 * right / len(known),
-            **_wilson(right, len(known)))
+            low=100 * low,
+            high=100 * high)
         labels = torch.tensor(predicted), torch.tensor(true)
         confusion = ConfusionMatrix.calculate(*labels, num_classes)
         summary['pairs'] = confused_pairs(confusion)
@@ -63,20 +65,15 @@ def summarize(metas: Sequence[dict], num_classes: int | None = None) -> dict:
     return summary
 
 
-def _wilson(right: int, number: int) -> dict[str, float]:
-    interval = binomtest(right, number).proportion_ci(method='wilson')
-    return dict(low=100 * interval.low, high=100 * interval.high)
-
-
 def judge(metas: Sequence[dict],
-          deletion: Deletion | None = None) -> tuple[Verdict, str] | None:
+          deletion: Deletion | None = None,
+          num_classes: int | None = None) -> tuple[Verdict, str] | None:
     """Whether the maps decide, by :func:`verdict`.
-
-    A guess is the most frequent class of these images.
 
     Args:
         metas: Of the images, see :class:`EncodedExplanation`.
         deletion: Of :func:`compare_deletion`.
+        num_classes: Number of all classes. None if it is not known.
 
     Returns:
         It, and what has to be known with it. None where nothing was measured.
@@ -90,10 +87,13 @@ def judge(metas: Sequence[dict],
         true = [meta[kind] for meta in even]
         kept = _percent(meta['even'][kind] for meta in even)
         guess = 100 * max(Counter(true).values()) / len(true)
-        figures = dict(guess=guess, same=kept)
+        figures = dict(
+            guess=guess, num_classes=num_classes, num_images=len(even))
         if kind == 'gt':
             top1 = _percent(meta['pred'] == meta['gt'] for meta in even)
-            figures = dict(guess=guess, top1=top1, even_top1=kept)
+            figures.update(top1=top1, even_top1=kept)
+        else:
+            figures.update(same=kept)
         if guess == 100:
             remarks.append('All images are of one class, which a guess would '
                            'tell as well.')

@@ -137,7 +137,9 @@ def test_every_nth_sample_and_intervals():
         fraction=1 / 16,
         interval=True)
     assert figures['num_images'] == 3
-    assert figures['flips_low'] == figures['flips_high'] == 100
+    # Wilson's interval, as three flips of three do not say that all would
+    assert figures['flips'] == figures['flips_high'] == 100
+    assert figures['flips_low'] == pytest.approx(100 * 3 / (3 + 1.96**2))
 
 
 def test_repetitions_of_several_ranks_are_not_counted():

@@ -1,8 +1,10 @@
+from collections import Counter
 from math import nan
 
+import numpy as np
 import pytest
 
-from intr_mm.evaluation import verdict
+from intr_mm.evaluation import verdict, wilson_interval
 
 EVEN = dict(top1=98., even_top1=10., num_classes=10)
 
@@ -22,12 +24,14 @@ def deletions(value, width=2.):
     (4., {}, 'decide'),
     (18.9, deletions(13.9), 'decide'),
     (18.9, deletions(37.), 'in part'),
-    (18.9, deletions(41.), 'not'),
+    (18.9, deletions(41.), 'unknown'),
+    (18.9, deletions(45.), 'not'),
     (18.9, deletions(13.9, nan), 'in part'),
     (54.9, deletions(13.9), 'in part'),
     (55.1, deletions(13.9), 'not'),
     (nan, deletions(13.9), 'unknown'),
-    (None, deletions(41.), 'not'),
+    (None, deletions(41.), 'unknown'),
+    (None, deletions(45.), 'not'),
     (18.9, deletions(nan), 'decide'),
 ])
 def test_levels(even_top1, deletion, level):
@@ -43,6 +47,22 @@ def test_what_guesses_decides_nothing():
     assert verdict(same=100., guess=100.).level == 'unknown'
     assert verdict(same=60., guess=50.).level == 'in part'
     assert verdict(same=60., num_classes=10).level == 'not'
+
+
+def test_few_images_tell_nothing():
+    """Where they are drawn from those of which 45 % keep their prediction."""
+    rng = np.random.default_rng(0)
+    for number in (2, 4, 8, 16, 100, 300):
+        levels = Counter(
+            verdict(
+                top1=99.,
+                even_top1=100 * (rng.random(number) < .45).mean(),
+                num_classes=12,
+                guess=max(100 / 12, 100 / number),
+                num_images=number).level for _ in range(500))
+        assert levels['decide'] <= 5, number
+        assert number > 100 or levels['not'] <= 75, number
+        assert number < 100 or levels['in part'] > 400, number
 
 
 def test_the_sentence_holds_the_figures():
@@ -67,3 +87,11 @@ def test_of_missing_figures_nothing_is_said():
     assert verdict(margin=30.).sentence == (
         'Whether the maps shown decide is not known: they account for 30 % of '
         'the margin.')
+
+
+def test_wilson_interval():
+    # centre (2 + z^2 / 2) / (6 + z^2), z = 1.96
+    assert wilson_interval(1 / 3, 6) == pytest.approx((.0968, .7000), abs=1e-4)
+    assert wilson_interval(0, 10) == pytest.approx((0, .2775), abs=1e-4)
+    assert wilson_interval(1, 10) == pytest.approx((.7225, 1), abs=1e-4)
+    assert wilson_interval(0, 0) == (0, 1)

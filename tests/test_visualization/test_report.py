@@ -102,20 +102,22 @@ def test_no_evidence_at_all():
 
 
 DELETION = tuple(
-    dict(value=value, low=value - 2, high=value + 2, num_images=8)
+    dict(value=value, low=value - 2, high=value + 2, num_images=16)
     for value in (12., 40.))
 
 
 @pytest.mark.parametrize('kept, level, sentence', [
     (1, 'decide', 'decide: with even attention in their place 10.0 of 100.0 '
-     '% top-1 remain (chance 10.0); deleting where they point leaves a mean '
-     'score of 12.0 % where chance leaves 40.0.'),
+     '% top-1 remain (chance 10.0, the most frequent class 10.0); deleting '
+     'where they point leaves a mean score of 12.0 % where chance leaves '
+     '40.0.'),
     (4, 'in part', 'decide in part: with even attention in their place 40.0'),
     (6, 'not', 'do not decide: with even attention in their place 60.0 of'),
 ])
 def test_says_whether_maps_decide(tmp_path, kept, level, sentence):
-    report = HTMLReport(deletion=DELETION)
-    for i in range(10):
+    names = [f'bird {i}' for i in range(10)]
+    report = HTMLReport(names, deletion=DELETION)
+    for i in 4 * list(range(10)):
         explanation = explain(i, i, i, .9, layers=1, classes=10)
         even = np.eye(10)[i if i < kept else (i + 1) % 10]
         report.add(replace(explanation, even_scores=even))
@@ -123,7 +125,7 @@ def test_says_whether_maps_decide(tmp_path, kept, level, sentence):
     html = (tmp_path / 'report.html').read_text()
     assert (f'<p id="verdict" data-level="{level}">The maps shown '
             f'{sentence}') in html
-    assert 'measured: 10 with even attention and 8 by deletion.' in html
+    assert 'measured: 40 with even attention and 16 by deletion.' in html
 
 
 def test_says_nothing_of_what_is_not_known(tmp_path):
@@ -131,7 +133,8 @@ def test_says_nothing_of_what_is_not_known(tmp_path):
     assert 'even attention, ' not in (tmp_path / 'old.html').read_text()
     birds(EVIDENCE).write(tmp_path / 'evidence.html')
     html = (tmp_path / 'evidence.html').read_text()
-    assert 'The maps shown decide: with even attention' in html
+    assert 'Whether the maps shown decide is not known: with even' in html
+    assert '7 images are too few.' in html
     assert 'These maps add up to the scores.' in html
 
 

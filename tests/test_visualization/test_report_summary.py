@@ -57,34 +57,43 @@ def test_without_labels():
     assert summarize([])['classes'] == []
 
 
+FOUR = 10 * [(i, i) for i in range(4)]
+UNKNOWN = 10 * [(None, i) for i in range(4)]
+
+
 @pytest.mark.parametrize(
     'labels, even, level, words',
     [
         # of the 3/4 beyond a guess, nothing is left, or all
-        ([(i, i)
-          for i in range(4)], [0, 0, 0, 0], 'decide', '25.0 of 100.0 %'),
-        ([(i, i) for i in range(4)], [0, 1, 2, 3], 'not', '100.0 of 100.0 %'),
+        (FOUR, 40 * [0], 'decide', '25.0 of 100.0 %'),
+        (FOUR, 10 * [0, 1, 2, 3], 'not', '100.0 of 100.0 %'),
         # without a label, what stays is asked
-        ([(None, i)
-          for i in range(4)], [0, 0, 0, 0], 'decide', '25.0 % of the'),
-        ([(0, 0), (None, 1)
-          ], [0, 1], 'not', '100.0 % of the predictions stay (chance 50.0)'),
+        (UNKNOWN, 40 * [0], 'decide', '25.0 % of the'),
+        (UNKNOWN, 10 * [0, 1, 2, 3], 'not', '100.0 % of the predictions stay '
+         '(chance 25.0, the most frequent class 25.0)'),
         # a model that always says the same is always right
-        ([(2, 2)] * 4, [2] * 4, 'unknown', 'is not known: '),
+        (40 * [(2, 2)], 40 * [2], 'unknown', 'is not known: '),
+        # but one that then says something else did look
+        (40 * [(2, 2)], 40 * [1], 'decide', '0.0 of 100.0 %'),
+        # few images tell nothing, whatever they say
+        (FOUR[:4], [0, 0, 0, 0], 'unknown', '4 images are too few.'),
+        (FOUR[:4], [0, 1, 2, 3], 'unknown', '4 images are too few.'),
     ])
 def test_even_attention_beside_a_guess(labels, even, level, words):
-    verdict, remark = judge(metas(labels, even))
+    verdict, remark = judge(metas(labels, even), num_classes=4)
     assert verdict.level == level and words in verdict.sentence
     assert (f'Images measured: {len(labels)} with even attention.') in remark
-    assert ('of one class' in remark) == (level == 'unknown')
+    assert ('of one class' in remark) == (labels[0] == labels[-1])
 
 
 def test_deletion_alone():
     """Of a file that knows nothing of even attention."""
-    shown, chance = (
-        dict(value=value, low=value, high=value, num_images=3)
-        for value in (50., 40.))
-    verdict, remark = judge(metas(), (shown, chance))
-    assert verdict.level == 'not' and '50.0 % where chance' in verdict.sentence
-    assert remark == 'Images measured: 3 by deletion.'
+    for number, level in ((16, 'not'), (9, 'unknown')):
+        shown, chance = (
+            dict(value=value, low=value, high=value, num_images=number)
+            for value in (50., 40.))
+        verdict, remark = judge(metas(), (shown, chance))
+        assert verdict.level == level
+        assert '50.0 % where chance' in verdict.sentence
+        assert remark == f'Images measured: {number} by deletion.'
     assert judge(metas()) is None

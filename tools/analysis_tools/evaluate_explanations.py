@@ -164,13 +164,14 @@ def evaluators(cfg: Config, columns: dict,
     return metrics
 
 
-def judge(rows: dict, model: dict, head) -> Verdict:
+def judge(rows: dict, model: dict, head, num_images: int) -> Verdict:
     """Of the map that pictures show."""
     deletion = rows['faithfulness deletion']
     return verdict(
         top1=model['accuracy/top1'],
         even_top1=model['even_attention/top1'],
         num_classes=head.num_classes,
+        num_images=num_images,
         margin=model['even_attention/margin'],
         deletion=deletion['evidence' if head.gives_evidence else 'attention'],
         random_deletion=deletion['chance'])
@@ -191,7 +192,7 @@ def main(args: argparse.Namespace) -> None:
     runner = ToolRunner.from_cfg(cfg)
     rows, model = make_rows(runner.test())
     number = len(runner.test_dataloader.dataset)
-    judged = judge(rows, model, runner.model.head)
+    judged = judge(rows, model, runner.model.head, number)
     print(format_table(rows, model), judged.sentence, sep='\n\n')
     if unreadable:
         print(f'\nThese figures are of {number} of '

@@ -387,7 +387,8 @@ def main(args: argparse.Namespace) -> None:
         report.write(args.report, missing.values())
         several = inferencer.model.head.multi_label
         # which may be stopped: the report is there
-        if args.deletion_images and not several:
+        if (args.deletion_images and not several
+                and head.num_layers - 1 in layers):
             readable = [
                 image for i, image in enumerate(images) if i not in missing
             ]
