@@ -1,7 +1,8 @@
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from numbers import Integral, Real
 from pathlib import Path
 from threading import RLock, current_thread, main_thread
@@ -312,11 +313,10 @@ class INTRInferencer(ImageClassificationInferencer):
         for chunk in self._get_chunk_data(images, batch_size):
             batch = [self._prepare(results) for results in chunk]
             asked = spec
-            unlabelled = [r for r in chunk if 'gt_label' not in r]
-            if unlabelled:
+            if 'gt_label' not in chunk[0]:
                 asked = [item for item in spec if item != 'gt']
                 if spec and not asked:
-                    name = unlabelled[0].get('img_path')
+                    name = chunk[0].get('img_path')
                     raise ValueError(
                         f"Image{f' {name!r}' if name else ''} has no label, "
                         "which the class 'gt' stands for: name classes, "
@@ -420,6 +420,16 @@ class INTRInferencer(ImageClassificationInferencer):
 
     def _inputs_to_list(self, inputs) -> list:
         return list_images(inputs)
+
+    def _get_chunk_data(self, inputs: Iterable[dict],
+                        chunk_size: int) -> Iterator[list[dict]]:
+        """Batches in which all images have a label or none has, as it is all
+        or none for a batch in mmpretrain's preprocessors and in 'gt'."""
+        for chunk in super()._get_chunk_data(inputs, chunk_size):
+            for _, part in groupby(
+                    chunk, lambda image: 'gt_label' in image.get(
+                        'data_samples', image)):
+                yield list(part)
 
     def _read(self, images: Sequence,
               unreadable: dict[int, str] | None) -> Iterator[dict]:

@@ -69,6 +69,28 @@ def test_true_class_of_what_has_none(inferencer, birds):
         next(inferencer.explain(str(birds), layers=(0, 2)))
 
 
+@pytest.mark.parametrize('labels', [(3, None, 1, 0), (None, 3, None, None)])
+def test_labels_of_some_images(inferencer, birds, labels):
+    images = [
+        dict(
+            img_path=str(path),
+            **({} if label is None else dict(gt_label=label)))
+        for path, label in zip(sorted(birds.iterdir()), labels)
+    ]
+    found = list(inferencer.explain(images, ['gt', 'pred'], batch_size=3))
+    assert [one.gt_label for one in found] == list(labels)
+    for image, together in zip(images, found):
+        alone, = inferencer.explain(image, ['gt', 'pred'])
+        assert together.classes == alone.classes
+        assert together.name == alone.name
+        np.testing.assert_allclose(together.maps, alone.maps, atol=1e-5)
+    results = inferencer(images, batch_size=3)
+    assert [one['pred_label']
+            for one in results] == [int(one.scores.argmax()) for one in found]
+    with pytest.raises(ValueError, match="bird_[01].png' has no label"):
+        list(inferencer.explain(images, 'gt', batch_size=4))
+
+
 def test_image_is_the_file_at_its_resolution(inferencer, birds):
     explanation, = inferencer.explain(str(birds / 'bird_3.png'))
     assert explanation.img_shape == (96, 144)
