@@ -61,3 +61,61 @@ def test_another_seed_gives_other_batches(images, tmp_path):
     two = batches(images, tmp_path / 'two', randomness__seed=1, **options)
     for mine, other in zip(one[0], two[0]):
         assert not torch.equal(mine, other)
+
+
+def train(images, work_dir, **options):
+    """Weights after training, numbers of iterations whose gradients make a
+    step, and what is logged."""
+    runner = build_runner(
+        images,
+        work_dir,
+        val_dataloader=None,
+        val_evaluator=None,
+        val_cfg=None,
+        **options)
+    counted = StepCounter()
+    runner.register_hook(counted)
+    runner.train()
+    log, = work_dir.glob('*/*.log')
+    return runner.model.state_dict(), counted.steps, log.read_text()
+
+
+class StepCounter(Hook):
+
+    def __init__(self):
+        self.steps = []
+
+    def before_train(self, runner):
+        start = runner.iter
+
+        def count(*_):
+            done = runner.iter - start + 1
+            self.steps.append(done - sum(self.steps))
+
+        runner.optim_wrapper.optimizer.register_step_post_hook(count)
+
+
+def test_no_gradient_is_carried_into_the_next_epoch(images, tmp_path):
+    options = dict(optim_wrapper__accumulative_counts=3)
+    weights, steps, _ = train(images, tmp_path / 'unbroken', **options)
+    assert steps == [3, 2] * 3
+    resumed, steps, log = train(
+        images,
+        tmp_path / 'resumed',
+        load_from=str(tmp_path / 'unbroken' / 'epoch_1.pth'),
+        resume=True,
+        **options)
+    assert steps == [3, 2] * 2
+    assert 'Resumed iteration' not in log
+    for name, weight in weights.items():
+        assert torch.equal(weight, resumed[name]), name
+
+
+def test_loops_by_iteration_count_on(images, tmp_path):
+    _, steps, _ = train(
+        images,
+        tmp_path,
+        train_cfg=dict(_delete_=True, by_epoch=False, max_iters=7),
+        param_scheduler=[],
+        optim_wrapper__accumulative_counts=3)
+    assert steps == [3, 3, 1]
