@@ -2,14 +2,17 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import pytest
 import torch
 
 from intr_mm.datasets import RingSpecies
+from intr_mm.visualization import HTMLReport
 from ..tiny import (CONFIG, DEMO, ROOT, save_demo, save_model, tiny_model,
                     write_birds)
 
@@ -191,6 +194,31 @@ def test_one_image_that_cannot_be_read(explain, damaged, capsys):
     assert 'Pictures of 3 images' in printed.out
     assert 'Of 4 images, 1 cannot be read:\n- Image ' in printed.err
     assert 'm_cut.png' in printed.err
+
+
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+def test_a_report_that_is_stopped(explain, damaged, monkeypatch, capsys,
+                                  signum):
+    """What was explained is kept, and the code is that of the signal."""
+    add = HTMLReport.add
+
+    def stop(report, explanation):
+        if len(report) == 2:
+            os.kill(os.getpid(), signum)
+            time.sleep(5)
+        add(report, explanation)
+
+    monkeypatch.setattr(HTMLReport, 'add', stop)
+    with pytest.raises(SystemExit) as end:
+        explain('--img', damaged, '--report', 'r.html')
+    assert end.value.code == 128 + signum
+    words = 'stopped after 3 of 4 photos'
+    output = capsys.readouterr()
+    assert f'The report is r.html, {words}.' in output.out
+    assert f'stopped by {signum.name}' in output.err
+    page = (damaged.parent / 'r.html').read_text()
+    assert f'where classes look ({words})</h1>' in page
+    assert 'Of 3 images, 1 cannot be read' in page
 
 
 def test_each_image_that_cannot_be_read_is_named_as_it_comes(

@@ -126,6 +126,7 @@ from intr_mm.checkpoints import check_class_order
 from intr_mm.checkpoints.integrity import file_digest
 from intr_mm.command_line import (check_data_folders, fill_num_classes,
                                   leaf_datasets, load_config, run_tool, spread)
+from intr_mm.command_line.run_tool import Stopped
 from intr_mm.engine.hooks.checks import dataset_classes
 from intr_mm.evaluation import compare_deletion, rank_heads
 from intr_mm.progress import track
@@ -367,14 +368,24 @@ def main(args: argparse.Namespace) -> None:
     unreadable = None if strict else {}
     explanations = explain(args, inferencer, images, fetch, stems, unreadable)
     done, together = 0, []
-    for explanation in track(explanations, 'Explaining', len(images)):
-        if draws and args.figure in TOGETHER:
-            together.append(explanation)
-        elif draws:
-            draw(args, explanation, inferencer, out)
-        if report is not None:
-            report.add(explanation)
-        done += 1
+    try:
+        for explanation in track(explanations, 'Explaining', len(images)):
+            if draws and args.figure in TOGETHER:
+                together.append(explanation)
+            elif draws:
+                draw(args, explanation, inferencer, out)
+            if report is not None:
+                report.add(explanation)
+            done += 1
+    except (KeyboardInterrupt, Stopped):
+        if report is not None and len(report):
+            missing = (unreadable or {}).values()
+            words = (f'stopped after {len(report) + len(missing)} of '
+                     f'{len(images)} photos')
+            report.title += f' ({words})'
+            report.write(args.report, missing)
+            print(f'The report is {args.report}, {words}.')
+        raise
     if unreadable and not done:
         raise SystemExit(f'None of {len(images)} images can be read. The '
                          f'first: {next(iter(unreadable.values()))}')
