@@ -1,12 +1,7 @@
 """What a checkpoint must hold to be used at all, and to fit a model."""
-import ast
 import logging
-import math
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
-from inspect import signature
-from numbers import Real
 from textwrap import shorten
 
 import torch
@@ -14,11 +9,11 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .conversion import adapt_foreign
+from .settings import compare_settings
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64,
            torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32,
            torch.int64)
-_UNKNOWN = object()
 
 
 def class_names(checkpoint: dict) -> list[str] | None:
@@ -140,7 +135,9 @@ def fit_checkpoint(model: nn.Module,
         weights = foreign.state_dict
     problem = _find_misfit(model, weights)
     if problem is None:
-        problem = _find_other_setting(model, checkpoint, whole)
+        problem, remarks = compare_settings(model, checkpoint, whole)
+        for remark in remarks:
+            print_log(remark, 'current', logging.WARNING)
     if problem is None and whole:
         problem = _find_difference(model, weights, checkpoint)
     if problem is not None:
@@ -161,116 +158,6 @@ def _find_misfit(model: nn.Module, weights: dict) -> str | None:
         if tensor.is_floating_point() and not given.is_floating_point():
             return (f"holds '{name}' in {given.dtype} where fractions are "
                     'needed: save it again from its model')
-    return None
-
-
-def _stored_config(checkpoint: dict) -> dict:
-    """What can be read, without running it, of the config (a text of Python)
-    that a model was trained with."""
-    config = checkpoint.get('meta', {}).get('cfg')
-    try:
-        tree = ast.parse(config if isinstance(config, str) else '')
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
-    return {
-        ast.unparse(node.targets[0]): _read(node.value)
-        for node in tree.body if isinstance(node, ast.Assign)
-    }
-
-
-def _read(node: ast.expr):
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict':
-        return {entry.arg: _read(entry.value) for entry in node.keywords}
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return _UNKNOWN
-
-
-def _differing(built: nn.Module | None, told: dict | None,
-               names: Sequence[str]) -> tuple | None:
-    """The first setting of a part of a model that is another than in training.
-
-    Args:
-        built: The part.
-        told: Its config in training.
-        names: Attributes of the part, called as the arguments.
-
-    Returns:
-        Name of the setting, its value in training, and that of now.
-    """
-    if not isinstance(built, nn.Module) or not isinstance(told, dict):
-        return None
-    kind = str(told.get('type', type(built).__name__)).rpartition('.')[2]
-    defaults = {}
-    for cls in reversed(type(built).__mro__):
-        if '__init__' in vars(cls):
-            if not cls.__module__.startswith(('intr_mm.', 'mmpretrain.')):
-                defaults = {}  # of which it may hand on others
-            arguments = signature(cls.__init__).parameters.values()
-            defaults.update((a.name, a.default) for a in arguments
-                            if a.default is not a.empty)
-        if cls.__name__ == kind:
-            break
-    else:  # another class, of other defaults
-        defaults = {}
-    for name in names:
-        old = told.get(name, defaults.get(name, _UNKNOWN))
-        new = getattr(built, name, None)
-        new = new.flatten().tolist() if isinstance(new, Tensor) else new
-        if old is not _UNKNOWN and not _same(old, new):
-            return name, old, new
-    return None
-
-
-def _same(old, new) -> bool:
-    """Whether two settings are equal, but for a list instead of a tuple and
-    the digits of float32."""
-    old, new = (
-        value if isinstance(value, (list, tuple)) else [value]
-        for value in (old, new))
-    return len(old) == len(new) and all(a == b or isinstance(
-        a, Real) and isinstance(b, Real) and math.isclose(a, b, rel_tol=1e-5)
-                                        for a, b in zip(old, new))
-
-
-def _find_other_setting(model: nn.Module, checkpoint: dict,
-                        whole: bool) -> str | None:
-    trained = _stored_config(checkpoint)
-    told = trained.get('model')
-    if not isinstance(told, dict):
-        return None
-    neck, head = (getattr(model, part, None) for part in ('neck', 'head'))
-    place = 'model.head'
-    if (getattr(head, 'distill', False) and isinstance(told.get('head'), dict)
-            and 'auxiliary' not in told['head']):
-        head, place = head.auxiliary, f'{place}.auxiliary'  # learned from
-    elif not whole:  # training goes on from it, and may change anything
-        return None
-    for path, built, part in (('model.neck', neck, told.get('neck')),
-                              (place, head, told.get('head'))):
-        found = _differing(built, part, getattr(built, 'untold_settings', ()))
-        if found is not None:
-            name, old, new = found
-            return (
-                f'was trained with {name}={old!r} but {path}.{name} is '
-                f'{new!r}, which no weight tells: use the config it was '
-                f'trained with, or set `--cfg-options {path}.{name}={old}`')
-    # which some change on purpose, as for finer maps
-    preprocessor = told.get('data_preprocessor',
-                            trained.get('data_preprocessor'))
-    for part, told_part, names in (('backbone', told.get('backbone'),
-                                    ('strides', 'dilations', 'style')),
-                                   ('data_preprocessor', preprocessor,
-                                    ('mean', 'std', 'to_rgb'))):
-        found = _differing(getattr(model, part, None), told_part, names)
-        if found is not None:
-            name, old, new = found
-            print_log(
-                f'The checkpoint was trained with {name}={old!r} of the '
-                f'{part}, but the model has {new!r}: scores will be others '
-                'than in training, unless the pipeline makes up for it.',
-                'current', logging.WARNING)
     return None
 
 
