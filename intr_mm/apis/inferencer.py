@@ -14,7 +14,6 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import dump
 from mmengine.logging import print_log
-from mmengine.model import BaseModel
 from mmpretrain.apis import ImageClassificationInferencer, list_models
 from mmpretrain.apis.base import ModelType
 from mmpretrain.structures import DataSample
@@ -22,18 +21,17 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from intr_mm.checkpoints import stored_temperature
 from intr_mm.datasets.image_file import UnreadableImageError
-from intr_mm.deploy import ExportedClassifier, check_exported
-from intr_mm.evaluation import apply_temperature
+from intr_mm.deploy import ExportedClassifier
 from intr_mm.models import BaseExplainingHead, explain_batch
 from intr_mm.progress import track
 from intr_mm.structures import Explanation
 from intr_mm.visualization import draw_explanation
-from intr_mm_flags import check_file, check_folder, is_exported
+from intr_mm_flags import check_file, check_folder
 from .class_names import ClassNames
 from .image_inputs import (build_pipeline, is_folder, list_images, read_image,
                            unique_stems, visible_region)
-from .pretrained import build_model, find_config, load_weights_into
-from .results import add_findings, to_record
+from .pretrained import open_model
+from .results import add_findings, place_on_image, recalibrate, to_record
 
 Classes = str | int | Sequence[str | int]
 # on pixels, 1 GB
@@ -96,22 +94,6 @@ class INTRInferencer(ImageClassificationInferencer):
                 f'temperature has to be a number above 0, got {temperature}.')
         if img_size is not None:
             _check_count('img_size', img_size)
-        if isinstance(model, os.PathLike):
-            model = os.fspath(model)
-        if not isinstance(model, (BaseModel, Config, str)):
-            raise TypeError('model has to be a name, a config, the path of '
-                            'one, or what mmpretrain.get_model built, got '
-                            f'{type(model).__name__}.')
-        if isinstance(pretrained, os.PathLike):
-            pretrained = os.fspath(pretrained)
-        if not isinstance(pretrained, (bool, str, type(None))):
-            raise TypeError('pretrained has to be the path or URL of a '
-                            'checkpoint, True or False, got '
-                            f'{type(pretrained).__name__}.')
-        if device is not None:
-            _check_device(device)
-        if is_exported(model) or is_exported(pretrained):
-            model, pretrained = _load_exported(model, pretrained), True
         self._img_size = img_size
         # Tracing the cells hooks into the model, and figures share a state.
         self._lock = RLock()
@@ -119,19 +101,10 @@ class INTRInferencer(ImageClassificationInferencer):
             name: kwargs.pop(name)
             for name in ('device_map', 'offload_folder') if name in kwargs
         }
-        path = pretrained
-        if not isinstance(model, BaseModel):
-            model, path = build_model(model, pretrained, kwargs)
-        elif not hasattr(model, '_config'):
-            raise ValueError(
-                f'{type(model).__name__} does not know its config, hence not '
-                'how images are prepared: build it by mmpretrain.get_model, '
-                'or pass the config.')
-        elif not isinstance(pretrained, (bool, type(None))):
-            load_weights_into(model, pretrained)
+        model, path = open_model(model, pretrained, device, kwargs)
         if isinstance(model, ExportedClassifier):
             temperature = temperature or model.temperature
-        elif temperature is None and isinstance(path, str):
+        elif temperature is None and path is not None:
             temperature = stored_temperature(path)
         self.temperature = temperature
         super().__init__(
@@ -397,8 +370,8 @@ class INTRInferencer(ImageClassificationInferencer):
             if self.classes is None:
                 result.pop('pred_class', None)
             if image_maps and 'attention' in sample:
-                result['attention'] = self._on_image(result['attention_cells'],
-                                                     sample)
+                result['attention'] = place_on_image(
+                    sample, self._region(sample.ori_shape), _MAX_MAP_VALUES)
         return results
 
     @staticmethod
@@ -470,14 +443,7 @@ class INTRInferencer(ImageClassificationInferencer):
                 memory=memory)
         samples = [sample.cpu() for sample in samples]
         if self.temperature is not None:
-            # not of scores, the least of which float32 takes for 0
-            logits = decoded.logits.double().cpu() / self.temperature
-            for sample, scores in zip(samples, logits.softmax(-1).float()):
-                sample.set_field(scores, 'pred_score')
-                if 'attention_even' in sample:
-                    even = apply_temperature(sample.attention_even,
-                                             self.temperature)
-                    sample.set_field(even.exp().float(), 'attention_even')
+            recalibrate(samples, decoded.logits, self.temperature)
         return samples
 
     def _explanation(self, results: dict, sample: DataSample,
@@ -491,50 +457,10 @@ class INTRInferencer(ImageClassificationInferencer):
             name=results.get('name')
             or Path(sample.get('img_path') or '').stem)
 
-    def _on_image(self, cells: np.ndarray, sample: DataSample) -> np.ndarray:
-        """Maps (K, heads, h, w) at the pixels of the image, (K, heads, H, W),
-        0 where the network did not see it."""
-        shape, region = sample.ori_shape, self._region(sample.ori_shape)
-        shrink = math.sqrt(cells[..., 0, 0].size * math.prod(shape) /
-                           _MAX_MAP_VALUES)
-        if shrink > 1:
-            shape = tuple(math.ceil(edge / shrink) for edge in shape)
-            region = tuple(
-                slice(
-                    int(part.start /
-                        shrink), min(math.ceil(part.stop / shrink), edge))
-                for part, edge in zip(region, shape))
-        maps = np.zeros((*cells.shape[:2], *shape), np.float32)
-        view = maps[(..., *region)]
-        for index in np.ndindex(cells.shape[:2]):
-            view[index] = sample.geometry.resample(cells[index],
-                                                   sample.img_shape,
-                                                   view.shape[-2:])
-        return maps
-
     def _region(self, shape: tuple[int, int]) -> tuple[slice, slice]:
         if shape not in self._regions:
             self._regions[shape] = visible_region(self.pipeline, shape)
         return self._regions[shape]
-
-
-def _check_device(device: str | torch.device) -> None:
-    try:
-        torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"device={device!r} is none of PyTorch's: use 'cpu', "
-                         "or such as 'cuda:0'.") from None
-
-
-def _load_exported(model: ModelType,
-                   pretrained: bool | str) -> ExportedClassifier:
-    """An exported file, with the config if one is given."""
-    if is_exported(model):
-        return ExportedClassifier(str(model))
-    exported = ExportedClassifier(str(pretrained))
-    exported._config, _ = find_config(model)
-    check_exported(exported, exported._config)
-    return exported
 
 
 def _check_count(name: str, value: int) -> None:

@@ -1,9 +1,31 @@
 """What :class:`INTRInferencer` says of a prediction."""
+import math
 from collections.abc import Sequence
 
+import numpy as np
 from mmpretrain.structures import DataSample
+from torch import Tensor
 
+from intr_mm.evaluation import apply_temperature
 from .class_names import ClassNames
+
+
+def recalibrate(samples: Sequence[DataSample], logits: Tensor,
+                temperature: float) -> None:
+    """Divide the logits of predictions by a temperature.
+
+    Args:
+        samples: B predictions, of which all scores are changed.
+        logits: Those of them, (B, C).
+        temperature: See :class:`INTRInferencer`.
+    """
+    # not of scores, the least of which float32 takes for 0
+    logits = logits.double().cpu() / temperature
+    for sample, scores in zip(samples, logits.softmax(-1).float()):
+        sample.set_field(scores, 'pred_score')
+        if 'attention_even' in sample:
+            even = apply_temperature(sample.attention_even, temperature)
+            sample.set_field(even.exp().float(), 'attention_even')
 
 
 def add_findings(result: dict, sample: DataSample, names: ClassNames) -> None:
@@ -33,6 +55,36 @@ def add_findings(result: dict, sample: DataSample, names: ClassNames) -> None:
         result.update(
             evidence_cells=sample.attention_evidence.numpy(),
             found_mass=cells.sum((-2, -1)).mean(-1))
+
+
+def place_on_image(sample: DataSample, region: tuple[slice, slice],
+                   most: int) -> np.ndarray:
+    """Maps of a prediction at the pixels of its image.
+
+    Args:
+        sample: The prediction, with attention of one layer.
+        region: Rows and columns of the image that the network saw.
+        most: Number of values from which on the image is reduced.
+
+    Returns:
+        float32 of shape (K, heads, H, W), 0 where the network did not see the
+        image.
+    """
+    cells, shape = sample.attention[0].numpy(), sample.ori_shape
+    shrink = math.sqrt(cells[..., 0, 0].size * math.prod(shape) / most)
+    if shrink > 1:
+        shape = tuple(math.ceil(edge / shrink) for edge in shape)
+        region = tuple(
+            slice(
+                int(part.start /
+                    shrink), min(math.ceil(part.stop / shrink), edge))
+            for part, edge in zip(region, shape))
+    maps = np.zeros((*cells.shape[:2], *shape), np.float32)
+    view = maps[(..., *region)]
+    for index in np.ndindex(cells.shape[:2]):
+        view[index] = sample.geometry.resample(cells[index], sample.img_shape,
+                                               view.shape[-2:])
+    return maps
 
 
 def to_record(sample: DataSample, names: ClassNames, topk: int) -> dict:
