@@ -17,8 +17,10 @@ from .image_folders import list_folder
 from .near_duplicates import MIN_EDGE, perceptual_hash
 
 SPLITS = ('train', 'val', 'test')
-# What is read of a CSV file; other columns may be there.
+# What is read of a CSV file, and what is measured anew; other columns may be
+# there.
 COLUMNS = ('path', 'label', 'split', 'group', 'left_out')
+MEASURED = ('width', 'height')
 NOT_LEFT_OUT = ('', 'no', 'false', '0')
 _SPLIT_NAMES = dict(
     train='train',
@@ -43,6 +45,7 @@ class Photo:
         hash: See :func:`perceptual_hash`.
         problem: Why it is left out; '' if it is not.
         passed_over: Whether it is left out because its list says so.
+        extra: Names and cells of the list's other columns.
     """
     path: str
     label: str
@@ -52,6 +55,7 @@ class Photo:
     hash: np.ndarray | None = None
     problem: str = ''
     passed_over: bool = False
+    extra: Sequence[tuple[str, str]] = ()
 
 
 def read_folder(root: str) -> tuple[list[Photo], list[str]]:
@@ -155,6 +159,9 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
         if names.count(name) > 1:
             raise ValueError(f"'{file}' has {names.count(name)} columns "
                              f'called `{name}`: rename all but one.')
+    others = [
+        i for i, name in enumerate(names) if name not in COLUMNS + MEASURED
+    ]
     photos, seen, left_out = [], {}, 0
     for number, row in rows:
         if not any(row):
@@ -167,6 +174,7 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
         # a path is taken as it stands
         path = row[names.index('path')]
         split = values.get('split', '').lower()
+        extra = [(head[i], row[i]) for i in others]
         if values.get('left_out', '').lower() not in NOT_LEFT_OUT:
             left_out += 1
             photos.append(
@@ -176,13 +184,18 @@ def read_csv(file: str, root: str) -> tuple[list[Photo], list[str]]:
                     split,
                     values.get('group', ''),
                     problem=values['left_out'],
-                    passed_over=True))
+                    passed_over=True,
+                    extra=extra))
             continue
         if split and split not in _SPLIT_NAMES:
             raise ValueError(f"{place} has the split '{split}': use one of "
                              f'{", ".join(SPLITS)}, or nothing.')
-        photo = Photo(path, values['label'], _SPLIT_NAMES.get(split, ''),
-                      values.get('group', ''))
+        photo = Photo(
+            path,
+            values['label'],
+            _SPLIT_NAMES.get(split, ''),
+            values.get('group', ''),
+            extra=extra)
         if not photo.label:
             photo.problem = 'it has no label'
         before = seen.setdefault(osp.normpath(path), (photo, number))

@@ -486,6 +486,32 @@ def test_what_a_list_leaves_out_stays_in_it(photos, split):
             assert file.read().splitlines() == lines
 
 
+def test_other_columns_of_a_list_stay_in_it(photos, split):
+    split(photos)
+    with open('out/photos.csv') as file:
+        header, *lines = file.read().splitlines()
+    header += ',Seen by,note,note'
+    lines = [f'{line},{i},"", a' for i, line in enumerate(lines)]
+    lines[4] = lines[4].replace('""', '"in rain, at\n dusk"')
+    lines[7] = lines[7].replace(',7,', 'blurred,7,')
+    with open('given.csv', 'w', newline='') as file:
+        file.write('Note,path,label,width\n')
+        file.writelines(f'"{i}\r",my photos/{name}/{i}.png,{name},0\n'
+                        for i in range(10) for name in NAMES)
+    with open('out/photos.csv', 'w') as file:
+        file.write('\n'.join([header, *lines]) + '\n')
+    with open('out/photos.csv') as file:
+        before = list(csv.reader(file))
+    for _ in range(2):
+        split('out/photos.csv', '--data-root', photos, '--overwrite')
+        with open('out/photos.csv') as file:
+            assert list(csv.reader(file)) == before
+    split('given.csv', out='again')
+    with open('again/photos.csv', newline='') as file:
+        for row in csv.DictReader(file):
+            assert row['Note'] == f"{row['path'][-5]}\r"
+
+
 @pytest.mark.parametrize('folder', [
     "robin's", 'back\\slash', '{{ fileDirname }}', '{{ _base_.data_root }}',
     '{{$HOME:x}}'

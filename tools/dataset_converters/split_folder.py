@@ -239,14 +239,18 @@ def describe_photos(photos: list[Photo]) -> str:
     table = csv.writer(file, lineterminator='\n')
     # Python 3.11, for one, puts a carriage return alone into no quotes
     quoted = csv.writer(file, lineterminator='\n', quoting=csv.QUOTE_ALL)
-    table.writerow(
-        ['path', 'label', 'split', 'group', 'width', 'height', 'left_out'])
+    table.writerow([
+        'path', 'label', 'split', 'group', 'width', 'height', 'left_out',
+        *(name for name, _ in photos[0].extra)
+    ])
     for p in photos:
-        path = p.path.encode(errors='backslashreplace').decode()
-        writer = quoted if '\r' in path else table
-        writer.writerow([
-            path, p.label, p.split, p.group, p.shape[1], p.shape[0], p.problem
-        ])
+        row = [
+            p.path.encode(errors='backslashreplace').decode(), p.label,
+            p.split, p.group, p.shape[1], p.shape[0], p.problem,
+            *(cell for _, cell in p.extra)
+        ]
+        writer = quoted if any('\r' in str(cell) for cell in row) else table
+        writer.writerow(row)
     return file.getvalue()
 
 
