@@ -241,6 +241,25 @@ def _look(photo: Photo, root: str) -> str:
     return ''
 
 
+def splits_of_groups(photos: Iterable[Photo]) -> dict[tuple[str, str], str]:
+    """The split of each class's groups that have one.
+
+    Raises:
+        ValueError: Photos of one ``group`` have several splits.
+    """
+    split_of = {}
+    for photo in photos:
+        if photo.group and photo.split:
+            other = split_of.setdefault((photo.label, photo.group),
+                                        photo.split)
+            if other != photo.split:
+                raise ValueError(
+                    f"The group '{photo.group}' of '{photo.label}' has "
+                    f"photos in '{other}' and in '{photo.split}': give all "
+                    'of them one split, or the others another group.')
+    return split_of
+
+
 def group_photos(photos: Sequence[Photo],
                  pairs: np.ndarray) -> list[list[Photo]]:
     """Photos that belong into one split.
@@ -258,16 +277,7 @@ def group_photos(photos: Sequence[Photo],
     Raises:
         ValueError: Photos of one ``group`` have several splits.
     """
-    split_of = {}
-    for photo in photos:
-        if photo.group and photo.split:
-            other = split_of.setdefault((photo.label, photo.group),
-                                        photo.split)
-            if other != photo.split:
-                raise ValueError(
-                    f"The group '{photo.group}' of '{photo.label}' has "
-                    f"photos in '{other}' and in '{photo.split}': give all "
-                    'of them one split, or the others another group.')
+    split_of = splits_of_groups(photos)
     first_of = {}
     named = [(first_of.setdefault((photo.label, photo.group), i), i)
              for i, photo in enumerate(photos) if photo.group]

@@ -429,6 +429,16 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
         run_tool(TOOL, photos)
 
 
+def test_groups_are_checked_before_photos_are_looked_at(
+        photos, run_tool, monkeypatch):
+    monkeypatch.setattr('intr_mm.datasets.photo_list.look_at', None)
+    path = table('path,label,split,group', 'a.png,wren,train,a',
+                 'b.png,wren,test,a', 'c.png,robin,train,')(
+                     photos)
+    with pytest.raises(SystemExit, match="The group 'a' of 'wren' has photos"):
+        run_tool(TOOL, path, '--out', 'out')
+
+
 def test_root_of_lists_beside_a_folder_is_refused(photos, run_tool, capsys):
     with pytest.raises(SystemExit):
         run_tool(TOOL, photos, '--out', 'out', '--data-root', 'nope')

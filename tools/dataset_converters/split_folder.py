@@ -106,7 +106,8 @@ from intr_mm.command_line import load_config, run_tool
 from intr_mm.datasets.near_duplicates import near_duplicates
 from intr_mm.datasets.photo_list import (SPLITS, Photo, count_splits,
                                          group_photos, look_at, read_csv,
-                                         read_folder, split_photos)
+                                         read_folder, split_photos,
+                                         splits_of_groups)
 from intr_mm.progress import track
 
 # as train.py
@@ -126,7 +127,9 @@ def list_photos(args: argparse.Namespace) -> tuple[str, list, list[str]]:
     else:
         root = osp.abspath(args.data_root or osp.dirname(args.photos))
         photos, odd = read_csv(args.photos, root)
-    check_class_names({p.label for p in photos if not p.passed_over})
+    listed = [photo for photo in photos if not photo.passed_over]
+    check_class_names({photo.label for photo in listed})
+    splits_of_groups(listed)
     return root, photos, odd
 
 
