@@ -40,9 +40,9 @@ def check_data_folders(cfg: Config, *fields: str) -> None:
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmpretrain')):
         for field in fields:
-            for dataset in leaf_datasets((cfg.get(field)
-                                          or {}).get('dataset')):
-                listing = _check_folder(dataset, field, cfg.get('data_root'))
+            dataset = (cfg.get(field) or {}).get('dataset')
+            for path, leaf in _name_leaves(dataset, f'{field}.dataset'):
+                listing = _check_folder(leaf, path, cfg.get('data_root'))
                 if listing is not None:
                     found[f'{field} {len(found)}' if field in
                           found else field] = listing
@@ -60,15 +60,23 @@ def leaf_datasets(dataset: dict | list | None) -> Iterator[dict]:
     Yields:
         Config of a dataset that is no wrapper.
     """
+    for _, leaf in _name_leaves(dataset, ''):
+        yield leaf
+
+
+def _name_leaves(dataset: dict | list | None,
+                 path: str) -> Iterator[tuple[str, dict]]:
+    """Yield the innermost datasets with their place in the config, such as
+    ``train_dataloader.dataset.datasets.0``."""
     if isinstance(dataset, (list, tuple)):
-        for item in dataset:
-            yield from leaf_datasets(item)
+        for i, item in enumerate(dataset):
+            yield from _name_leaves(item, f'{path}.{i}')
     elif isinstance(dataset, dict):
-        inner = dataset.get('dataset') or dataset.get('datasets')
-        if inner is None:
-            yield dataset
+        key = 'dataset' if dataset.get('dataset') else 'datasets'
+        if dataset.get(key) is None:
+            yield path, dataset
         else:
-            yield from leaf_datasets(inner)
+            yield from _name_leaves(dataset[key], f'{path}.{key}')
 
 
 def leave_out_unreadable(cfg: Config, field: str) -> list[str]:
@@ -144,7 +152,7 @@ def spread(size: int, number: int) -> list[int]:
     return places.round().astype(int).tolist()
 
 
-def _check_folder(dataset: dict, field: str,
+def _check_folder(dataset: dict, path: str,
                   shared_root: str | None) -> FolderListing | None:
     dataset_type = dataset['type']
     if isinstance(dataset_type, str):
@@ -169,24 +177,24 @@ def _check_folder(dataset: dict, field: str,
                   or issubclass(dataset_type, ImageFolders))):
         return None
     else:
-        return _check_class_folders(dataset, dataset_type, folder, field)
-    option = f'{field}.dataset.data_root=...'
+        return _check_class_folders(dataset, dataset_type, folder, path)
+    option = f'{path}.data_root=...'
     if root == shared_root:
         option = f'data_root=...` or `{option}'
     raise FileNotFoundError(
-        f"Data folder '{osp.abspath(folder)}' of {field} {problem}: put the "
-        f'images there or set `--cfg-options {option}`.')
+        f"Data folder '{osp.abspath(folder)}' of {_field(path)} {problem}: "
+        f'put the images there or set `--cfg-options {option}`.')
 
 
 def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
-                         field: str) -> FolderListing:
+                         path: str) -> FolderListing:
     """Look for what would make wrong classes."""
     parameters = inspect.signature(dataset_type).parameters
     extensions = dataset.get('extensions') or (parameters['extensions'].default
                                                if 'extensions' in parameters
                                                else EXTENSIONS)
     listing = list_folder(folder, extensions)
-    where = f"Data folder '{osp.abspath(folder)}' of {field}"
+    where = f"Data folder '{osp.abspath(folder)}' of {_field(path)}"
     if not listing.images:
         raise ValueError(
             f'{where} has no class folders, but {listing.loose} images: put '
@@ -205,7 +213,7 @@ def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
             raise ValueError(
                 f"{where} holds '{classes[0]}', which {dataset_type.__name__} "
                 'would take for a class: remove that folder, or set '
-                f"`--cfg-options {field}.dataset.type=ImageFolders`.")
+                f"`--cfg-options {path}.type=ImageFolders`.")
         # the data set knows where it takes its names from
         names = DATASETS.build(dict(dataset, pipeline=(), lazy_init=True))
         folder = misnamed(listing.images, names.CLASSES or ())
@@ -216,8 +224,12 @@ def _check_class_folders(dataset: dict, dataset_type: type, folder: str,
                 f"'{names.CLASSES[[*listing.images].index(folder)]}', as it "
                 'numbers folders in alphabetical order and '
                 'metainfo.classes names them in another: set '
-                f"`--cfg-options {field}.dataset.type=ImageFolders`.")
+                f"`--cfg-options {path}.type=ImageFolders`.")
         if listing.unreadable:
             # whose listing a link to itself does not stop
             dataset['type'] = 'ImageFolders'
     return listing
+
+
+def _field(path: str) -> str:
+    return path.partition('.')[0]

@@ -4,7 +4,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
-from intr_mm.command_line import check_data_folders, leave_out_unreadable
+from intr_mm.command_line import (check_data_folders, leave_out_unreadable,
+                                  merge_options)
 from ..tiny import write_birds
 
 
@@ -35,6 +36,40 @@ def test_empty_folder_inside_wrappers(tmp_path):
         check_data_folders(cfg, 'train_dataloader')
     (tmp_path / 'train' / 'class_a').mkdir()
     (tmp_path / 'train' / 'class_a' / '1.jpg').touch()
+    check_data_folders(cfg, 'train_dataloader')
+
+
+@pytest.mark.parametrize('wrap, place', [
+    (lambda leaf, change: dict(leaf, **change), ''),
+    (lambda leaf, change: dict(
+        type='RepeatDataset', times=2, dataset=dict(leaf, **change)),
+     '.dataset'),
+    (lambda leaf, change: dict(
+        type='ConcatDataset',
+        datasets=[
+            leaf,
+            dict(type='RepeatDataset', times=2, dataset=dict(leaf, **change))
+        ]), '.datasets.1.dataset'),
+])
+@pytest.mark.parametrize('change, options', [
+    (dict(metainfo=dict(classes=('b', 'a'))), dict(type='ImageFolders')),
+    (dict(data_prefix='odd'), dict(type='ImageFolders')),
+    (dict(data_prefix='absent'), dict(data_root='.', data_prefix='birds')),
+])
+def test_remedies_name_the_data_set_in_its_wrappers(tmp_path, monkeypatch,
+                                                    wrap, place, change,
+                                                    options):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('birds/a', 'birds/b', 'odd/a', 'odd/b', 'odd/__MACOSX'):
+        (tmp_path / folder).mkdir(parents=True)
+        write_birds(tmp_path / folder, (8, 8))
+    (tmp_path / 'odd/__MACOSX/bird_0.png').unlink()
+    leaf = dataset('', data_prefix='birds')
+    cfg = Config(dict(train_dataloader=dict(dataset=wrap(leaf, change))))
+    name, place = [*options][0], f'train_dataloader.dataset{place}'
+    with pytest.raises((ValueError, OSError), match=f' `?{place}.{name}='):
+        check_data_folders(cfg, 'train_dataloader')
+    merge_options(cfg, {f'{place}.{key}': options[key] for key in options})
     check_data_folders(cfg, 'train_dataloader')
 
 
