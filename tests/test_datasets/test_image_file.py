@@ -4,7 +4,9 @@ import os
 import socket
 
 import numpy as np
+import PIL
 import pytest
+from mmengine.utils import digit_version
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageCms
 
@@ -48,6 +50,8 @@ def on_white(image):
     return 255 + (rgb - 255) * np.asarray(ALPHA)[..., None] / 255
 
 
+# Older ones take its three bytes in a TIFF for four, and find it truncated.
+YCBCR = 'jpeg tiff' if digit_version(PIL.__version__) >= (13, ) else 'jpeg'
 # mode: its image, what a person sees of it, and the formats that hold it
 MODES = {
     '1': (PHOTO.convert('1'), PHOTO.convert('1'), 'png tiff bmp webp gif'),
@@ -59,7 +63,7 @@ MODES = {
     'RGBA':
     (with_alpha(PHOTO), on_white(PHOTO), 'png tiff webp avif jpeg2000 heif'),
     'CMYK': (PHOTO.convert('CMYK'), PHOTO, 'jpeg tiff'),
-    'YCbCr': (PHOTO.convert('YCbCr'), PHOTO, 'jpeg tiff'),
+    'YCbCr': (PHOTO.convert('YCbCr'), PHOTO, YCBCR),
     'LAB': (lab(), PHOTO, 'tiff'),
     'HSV': (PHOTO.convert('HSV'), PHOTO, ''),
     'I;16': (levels('I;16', 257), GREY, 'png tiff'),
