@@ -1,4 +1,5 @@
 """The tool as a user runs it, on drawn weights."""
+import json
 import os
 import re
 import shutil
@@ -97,6 +98,16 @@ def test_test_images_of_named_classes(explain, tmp_path, capsys):
     with pytest.raises(SystemExit, match="No image .* shows 'Dusk Warbler'"):
         explain('--classes', 3, '--cfg-options',
                 'test_dataloader.dataset.indices=1')
+
+
+def test_report_has_maps_of_what_is_predicted(explain, tmp_path):
+    explain('--classes', 3, '--report', 'r.html', '--deletion-images', 0)
+    items = re.search('id="items">(.*?)</script>',
+                      (tmp_path / 'r.html').read_text())
+    items = json.loads(items[1])
+    assert {item['gt'] for item in items} == {3}
+    assert any(item['pred'] != 3 for item in items)
+    assert all(item['pred'] in item['classes'] for item in items)
 
 
 def test_images_of_wrapped_data_sets(checkpoint, tmp_path, monkeypatch,

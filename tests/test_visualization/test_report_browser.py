@@ -2,6 +2,7 @@
 import csv
 import re
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,6 +193,42 @@ def test_opening_leads_to_photos(visit, tmp_path):
     assert [row['name'] for row in rows] == ['photo_3.jpg', 'photo_6.jpg']
     assert rows[1]['true'] == HOSTILE.replace('_', ' ')
     assert rows[0]['correct'] == 'false'
+
+
+@needs_browser
+def test_cards_name_the_class_of_their_map(visit, tmp_path):
+    """Unless it is the one that they call predicted."""
+    plain, right = EXPLANATIONS[:2]
+    # of the classes 1, 0 and 2, and of several that can be true
+    rival = replace(plain, classes=[1], maps=plain.maps[:, 1:2])
+    none = replace(right, gt_label=[1, 2], pred_label=[])
+    two = replace(right, gt_label=[1, 2], pred_label=[0, 1])
+    one = replace(right, gt_label=[1, 2], pred_label=[1])
+    bar = 'attention / uniform of the {}, mean of heads'
+    named = bar.format('predicted class, or of that which a card names')
+    for photos, whose, label in (
+        ([plain, right], ['', ''], bar.format('predicted class')),
+        ([rival, right], ['blue bill', ''], named),
+        ([rival], ['blue bill'], bar.format('class which a card names')),
+        ([none, two, one], ['blue bill', 'blue bill', ''], named),
+    ):
+        birds(photos).write(tmp_path / 'report.html')
+        driver = visit(page=(tmp_path / 'report.html').as_uri())
+        cards = text(driver, '.card')
+        assert [card.partition('map: ')[2] for card in cards] == whose
+        assert text(driver, '#gallery .bar p') == [label]
+    assert 'predicted: none' in cards[0]
+    # the score is that of a class which the row names
+    driver.execute_cdp_cmd('Browser.setDownloadBehavior',
+                           dict(behavior='allow', downloadPath=str(tmp_path)))
+    find(driver, '#csv')[0].click()
+    wait(driver, (tmp_path / 'photos.csv').exists)
+    with open(tmp_path / 'photos.csv', newline='') as file:
+        rows = [(row['predicted'], row['best'], row['score'])
+                for row in csv.DictReader(file)]
+    assert rows == [('', 'blue bill', '0.5'),
+                    ('red ruff; blue bill', 'blue bill', '0.5'),
+                    ('blue bill', 'blue bill', '0.5')]
 
 
 def pixel_heat(driver, index, layer, place, head, width, height):

@@ -32,7 +32,8 @@ def parse_args() -> argparse.Namespace:
         help='which classes are drawn, each once: names, indices, pred, all '
         'where several can be predicted, and topN (such as top5, the five '
         'best); without --img, naming classes leaves only images of which '
-        'one is true, unless gt stands beside them (default: pred)')
+        'one is true, unless gt stands beside them; a report has the '
+        'predicted class too (default: pred)')
     parser.add_argument(
         '--layer',
         type=int,
@@ -201,8 +202,8 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
     classes = [*args.classes]
     if args.img is None:
         classes.insert(0, 'gt')
-    if args.figure != 'heads':  # what else a report shows
-        classes.append('pred')
+    if args.report is not None or args.figure != 'heads':
+        classes.append('pred')  # whose map is that of a photo in a report
     if args.figure == 'comparison' or args.against == 'rival':
         classes.append('top2')
     if args.against not in (None, 'rival'):

@@ -2,7 +2,8 @@
 
 /* All images, sorted and filtered. A picture is loaded when it is seen. */
 const Gallery = (() => {
-  const {h, className, labels, percent, photo, stack, sampled, mainBar} = Viewer;
+  const {h, className, labels, mapClass, percent, photo, stack, sampled,
+         mainBar} = Viewer;
   const WIDTH = 200;
   const FIELDS = [
     'show', 'sort', 'of', 'as', 'with', 'min', 'max', 'q', 'errors'];
@@ -80,14 +81,30 @@ const Gallery = (() => {
       [h('span', {className: 'right'}, `✓ ${score}`)];
   }
 
-  /* The class, of those with a map, whose map a card shows. */
-  const place = (item) => Math.max(0, item.classes.indexOf(item.pred));
+  /* Whether the map of a card is that of the one predicted class, and needs
+   * no name. */
+  function isPredicted(item) {
+    const {pred} = labels(item);
+    return pred.length === 1 && pred[0] === mapClass(item);
+  }
+
+  /* Whose maps the cards show, for their colour bar. */
+  function whose(items) {
+    if (items.every(isPredicted)) {
+      return ' of the predicted class';
+    }
+    return items.some(isPredicted) ?
+      ' of the predicted class, or of that which a card names' :
+      ' of the class which a card names';
+  }
 
   function card(item) {
     const element = h('a', {
       className: 'card', href: `#image=${item.index}`},
       h('span', {className: 'thumbs'}),
-      h('span', {className: 'name'}, item.name), ...verdict(item));
+      h('span', {className: 'name'}, item.name), ...verdict(item),
+      ...isPredicted(item) ? [] : [h('span', {className: 'whose'},
+        `map: ${className(mapClass(item))}`)]);
     element.dataset.index = item.index;
     return element;
   }
@@ -103,7 +120,8 @@ const Gallery = (() => {
       thumbs.push(picture);
       const codes = await item.maps();
       Heat.paint(canvas, scale, 1, sampled(
-        item, codes, canvas, item.layers.length - 1, place(item), null));
+        item, codes, canvas, item.layers.length - 1,
+        item.classes.indexOf(mapClass(item)), null));
     }
     for (const thumb of thumbs) {
       // as wide as the height of a card allows
@@ -123,10 +141,10 @@ const Gallery = (() => {
     const names = (classes) => classes.map(className).join('; ');
     const rows = items.map((item) => [
       item.name, names(labels(item).gt), names(labels(item).pred),
-      item.confidence,
+      className(item.pred), item.confidence,
       item.gt === null ? '' : !isWrong(item), item.even?.score]);
-    return [['name', 'true', 'predicted', 'score', 'correct', 'even_score'],
-            ...rows].map((row) => row.map(quote).join(',')).join('\r\n') +
+    return [['name', 'true', 'predicted', 'best', 'score', 'correct',
+             'even_score'], ...rows].map((row) => row.map(quote).join(',')).join('\r\n') +
       '\r\n';
   }
 
@@ -146,7 +164,7 @@ const Gallery = (() => {
     const cards = items.map(card);
     const grid = h('div', {className: 'grid'});
     const bar = h('div', {className: 'bars'}, mainBar(
-      scale, ' of the predicted class' + (scale.signed ? '' : ', mean of heads')));
+      scale, whose(items) + (scale.signed ? '' : ', mean of heads')));
     const count = h('output', {});
     const used = [...new Set(items.flatMap(
       (item) => [...labels(item).gt, ...labels(item).pred]))]

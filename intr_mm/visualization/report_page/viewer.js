@@ -30,6 +30,10 @@ const Viewer = (() => {
     return {gt: gt === null ? [] : [gt].flat(), pred: [pred].flat()};
   }
 
+  /* The class whose map stands for an image, of those that have one. */
+  const mapClass = (item) => item.classes.includes(item.pred) ?
+    item.pred : item.classes[0];
+
   const percent = (score) => `${(100 * score).toFixed(1)} %`;
   const layerName = (index) => `layer ${index}`;
   const headName = (head, item) => head !== null ? `head ${head}` :
@@ -122,9 +126,7 @@ const Viewer = (() => {
   /* Fill what a link left open, and mend what this item does not have. */
   function complete(item, state) {
     const last = item.layers[item.layers.length - 1];
-    const preferred = item.classes.includes(item.pred) ?
-      item.pred : item.classes[0];
-    const cls = item.classes.includes(state.cls) ? state.cls : preferred;
+    const cls = item.classes.includes(state.cls) ? state.cls : mapClass(item);
     return {
       cls,
       versus: item.classes.includes(state.versus) && state.versus !== cls ?
@@ -286,6 +288,6 @@ const Viewer = (() => {
     draw();
   }
 
-  return {h, className, labels, percent, layerName, headName, photo, stack,
+  return {h, className, labels, mapClass, percent, layerName, headName, photo, stack,
           sampled, mainBar, select, stepOf, complete, show};
 })();
