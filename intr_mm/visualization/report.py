@@ -37,6 +37,9 @@ class HTMLReport:
         facts: What else a reader may ask, such as ``Checkpoint``, by name.
             The first of them stands at the top, all others in a list.
         deletion: Of :func:`compare_deletion`, on a sample of the images.
+        chosen: The classes of which one is true for each image, if images
+            were chosen by that: then accuracy is that of these classes, and
+            precision is not known.
     """
 
     def __init__(self,
@@ -45,13 +48,15 @@ class HTMLReport:
                  image_size: int = 320,
                  quality: int = 80,
                  facts: dict[str, str] | None = None,
-                 deletion: Deletion | None = None) -> None:
+                 deletion: Deletion | None = None,
+                 chosen: Sequence[int] | None = None) -> None:
         self.class_names = class_names
         self.title = title
         self.image_size = image_size
         self.quality = quality
         self.facts = dict(facts or {})
         self.deletion = deletion
+        self.chosen = [int(label) for label in chosen or ()]
         self._encoded: list[EncodedExplanation] = []
 
     def __len__(self) -> int:
@@ -102,7 +107,11 @@ class HTMLReport:
         head = [
             json_block('settings', settings),
             json_block('items', metas),
-            json_block('summary', dict(summary, facts=self.facts, written=now))
+            json_block(
+                'summary',
+                dict(
+                    summary, facts=self.facts, chosen=self.chosen,
+                    written=now))
         ]
         texts = [encoded.base64() for encoded in self._encoded]
         bulk = [

@@ -102,9 +102,11 @@ def test_test_images_of_named_classes(explain, tmp_path, capsys):
 
 def test_report_has_maps_of_what_is_predicted(explain, tmp_path):
     explain('--classes', 3, '--report', 'r.html', '--deletion-images', 0)
-    items = re.search('id="items">(.*?)</script>',
-                      (tmp_path / 'r.html').read_text())
-    items = json.loads(items[1])
+    page = (tmp_path / 'r.html').read_text()
+    items, summary = (
+        json.loads(re.search(f'id="{name}">(.*?)</script>', page)[1])
+        for name in ('items', 'summary'))
+    assert summary['chosen'] == [3]
     assert {item['gt'] for item in items} == {3}
     assert any(item['pred'] != 3 for item in items)
     assert all(item['pred'] in item['classes'] for item in items)

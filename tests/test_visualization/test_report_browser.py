@@ -196,6 +196,25 @@ def test_opening_leads_to_photos(visit, tmp_path):
 
 
 @needs_browser
+def test_photos_chosen_by_class(visit, tmp_path):
+    """Have no precision, and an accuracy of these classes alone."""
+    report = birds(EXPLANATIONS[:2] + EXPLANATIONS[3:4])
+    report.chosen = [0, 1]
+    report.write(tmp_path / 'report.html')
+    driver = visit(page=(tmp_path / 'report.html').as_uri())
+    assert text(driver, '.facts small')[:2] == [
+        'of the named classes only, 95 % interval 20.8 to 93.9',
+        'only of red ruff or blue bill, 1 told wrong'
+    ]
+    find(driver, '#tables summary')[0].click()
+    assert 'chosen by their true class' in text(driver, '#tables p')[1]
+    heads = text(driver, 'thead th')
+    place = [head.startswith('Precision') for head in heads].index(True)
+    cells = text(driver, f'tbody td:nth-child({place + 1})')
+    assert cells == ['–'] * 3
+
+
+@needs_browser
 def test_cards_name_the_class_of_their_map(visit, tmp_path):
     """Unless it is the one that they call predicted."""
     plain, right = EXPLANATIONS[:2]

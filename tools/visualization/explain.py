@@ -148,17 +148,19 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def choose_images(args: argparse.Namespace, cfg: Config,
-                  names: ClassNames) -> tuple[Sequence, Callable, list[str]]:
+def choose_images(
+        args: argparse.Namespace, cfg: Config,
+        names: ClassNames) -> tuple[Sequence, Callable, list[str], list[int]]:
     """Which images are drawn.
 
     Returns:
-        Handles of the images, what fetches the image of a handle, and a name
-        for each.
+        Handles of the images, what fetches the image of a handle, a name for
+        each, and the classes of which one is true for each, if that is why
+        they were chosen.
     """
     if args.img is not None:
         images = list_images(args.img)[:args.num]
-        return images, lambda image: image, unique_stems(images)
+        return images, lambda image: image, unique_stems(images), []
     dataset = deepcopy(cfg.test_dataloader.dataset)
     for leaf in leaf_datasets(dataset):
         leaf.pipeline = []
@@ -168,13 +170,15 @@ def choose_images(args: argparse.Namespace, cfg: Config,
     check_class_order(names.names, dataset_classes(dataset), 'test_dataloader')
     places = range(len(dataset))
     classes = names.resolve(args.classes)
-    wanted = {item for item in classes if isinstance(item, int)}
-    if wanted and 'gt' not in classes:
+    wanted = []
+    if 'gt' not in classes:
+        wanted = sorted({item for item in classes if isinstance(item, int)})
+    if wanted:
         places = [
-            i for i in places if wanted.intersection(
-                np.atleast_1d(dataset.get_data_info(i).get('gt_label')))
+            i for i in places
+            if np.isin(dataset.get_data_info(i).get('gt_label'), wanted).any()
         ]
-        words = "' or '".join(names[label] for label in sorted(wanted))
+        words = "' or '".join(names[label] for label in wanted)
         if not places:
             raise UnknownClassError(
                 f"No image of the test data set shows '{words}': choose other "
@@ -182,7 +186,7 @@ def choose_images(args: argparse.Namespace, cfg: Config,
         print(f"{len(places)} of {len(dataset)} images show '{words}'.")
     places = places[:args.num]
     paths = [dataset.get_data_info(i).get('img_path', str(i)) for i in places]
-    return places, dataset.get_data_info, unique_stems(paths)
+    return places, dataset.get_data_info, unique_stems(paths), wanted
 
 
 def explain(args: argparse.Namespace, inferencer: INTRInferencer,
@@ -227,8 +231,8 @@ def explain(args: argparse.Namespace, inferencer: INTRInferencer,
             unreadable.update({start + i: errors[i] for i in errors})
 
 
-def begin_report(args: argparse.Namespace,
-                 inferencer: INTRInferencer) -> HTMLReport:
+def begin_report(args: argparse.Namespace, inferencer: INTRInferencer,
+                 chosen: list[int]) -> HTMLReport:
     """A report that knows what it is made of."""
     name, head = Path(args.checkpoint).name, inferencer.model.head
     if Path(args.checkpoint).is_file():
@@ -246,7 +250,8 @@ def begin_report(args: argparse.Namespace,
         inferencer.classes,
         title=f'{Path(args.config).stem}: where classes look',
         image_size=args.image_size,
-        facts=facts)
+        facts=facts,
+        chosen=chosen)
 
 
 def delete_where_maps_point(inferencer: INTRInferencer, images: Sequence,
@@ -354,7 +359,8 @@ def main(args: argparse.Namespace) -> None:
             and set(layers) != {head.num_layers - 1}):
         raise SystemExit('--figure traits finds the heads that matter in the '
                          'last layer only: name those of others by --heads.')
-    images, fetch, stems = choose_images(args, cfg, inferencer.class_names)
+    images, fetch, stems, chosen = choose_images(args, cfg,
+                                                 inferencer.class_names)
     out = Path(args.out or f'work_dirs/{Path(args.config).stem}/explain')
     draws = args.out is not None or args.report is None
     if draws:
@@ -363,7 +369,7 @@ def main(args: argparse.Namespace) -> None:
         check_folder(str(out))
     report = None
     if args.report is not None:
-        report = begin_report(args, inferencer)
+        report = begin_report(args, inferencer, chosen)
 
     strict = args.strict or not (args.img is None or is_folder(args.img))
     unreadable = None if strict else {}

@@ -8,21 +8,26 @@ const Summary = (() => {
   const percent = (value) =>
     value === null || value === undefined ? '–' : value.toFixed(1);
 
-  function facts({images, labelled, several, accuracy, facts, written}) {
+  function facts({images, labelled, several, accuracy, chosen, facts,
+                  written}) {
     const list = [];
     const add = (name, value, detail) => list.push(h('div', {},
       h('dt', {}, name), h('dd', {}, value, h('small', {}, detail))));
+    const of = !chosen.length ? '' : chosen.length > 3 ?
+      `only of ${chosen.length} named classes, ` :
+      `only of ${chosen.map(className).join(' or ')}, `;
     if (accuracy) {
       const {right, value, low, high} = accuracy;
       add('Accuracy', `${percent(value)} %`,
+          `${chosen.length ? 'of the named classes only, ' : ''}` +
           `95 % interval ${percent(low)} to ${percent(high)}`);
-      add('Photos', number(images), labelled < images ?
+      add('Photos', number(images), of + (labelled < images ?
         `${number(labelled)} with a known class, of which ` +
         `${number(labelled - right)} told wrong` :
-        `${number(labelled - right)} told wrong`);
+        `${number(labelled - right)} told wrong`));
     } else {
-      add('Photos', number(images), several ?
-        'several classes can be true' : 'their true class is not known');
+      add('Photos', number(images), of + (several ?
+        'several classes can be true' : 'their true class is not known'));
     }
     const [first] = Object.entries(facts);
     if (first) {
@@ -53,8 +58,10 @@ const Summary = (() => {
       counted('Photos', (row) => row.images, 'as=gt'),
       counted('Told wrong', (row) => row.wrong, 'as=gt&errors=1'),
       ['Recall, %', (row) => row.recall ?? -1, (row) => percent(row.recall)],
-      ['Precision, %', (row) => row.precision ?? -1,
-       (row) => percent(row.precision)]] : [];
+      // photos of other classes, which may be predicted as this, are left out
+      ...summary.chosen.length ? [['Precision, %', null, () => percent()]] :
+        [['Precision, %', (row) => row.precision ?? -1,
+          (row) => percent(row.precision)]]] : [];
     return [
       ['Class', (row) => className(row.label), (row) => link(
         className(row.label), `of=${row.label}`)],
@@ -105,7 +112,10 @@ const Summary = (() => {
     figures.replaceChildren(facts(summary));
     tables.replaceChildren(
       ...summary.pairs.length ? [pairs(summary)] : [],
-      details(`Each class (${summary.classes.length})`, table(summary)),
+      details(`Each class (${summary.classes.length})`,
+        ...summary.accuracy && summary.chosen.length ? [h('p', {},
+          'These photos were chosen by their true class, which leaves ' +
+          'precision unknown.')] : [], table(summary)),
       ...Object.keys(summary.facts).length ? [details('Settings', h('dl', {
         className: 'settings'}, ...Object.entries(summary.facts).flatMap(
         ([name, value]) => [h('dt', {}, name), h('dd', {}, value)])))] : []);
