@@ -149,14 +149,22 @@ def rank_heads(model: nn.Module, batches: Iterable[Sequence[Tensor]],
 
     Returns:
         The heads, from 0, those first that :func:`select_heads` replaces last
-        in the mean of all images.
+        in the mean of all images; of a head that gives evidence, which says
+        it itself, those that add most to the class's logit.
     """
-    places = []
+    needs = []
     for inputs in batches:
-        labels = torch.full((len(inputs), ), label)
-        steps, _ = select_heads(model, inputs, labels, 'least')
-        places.append(steps.argsort(1).cpu())
-    mean = torch.cat(places).float().mean(0)
+        if model.head.gives_evidence:
+            samples, _ = explain_batch(model, inputs, classes=[label])
+            needs += [
+                sample.attention_evidence[0].sum((-2, -1)).cpu()
+                for sample in samples
+            ]
+        else:
+            labels = torch.full((len(inputs), ), label)
+            steps, _ = select_heads(model, inputs, labels, 'least')
+            needs += steps.argsort(1).cpu()
+    mean = torch.stack(needs).float().mean(0)
     return mean.argsort(descending=True, stable=True).tolist()
 
 

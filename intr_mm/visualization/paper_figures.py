@@ -12,6 +12,9 @@ from .layout import build_figure
 from .panel_grid import Panel
 from .style import SCREEN, FigureStyle
 
+# in nats: a tenth of the odds
+_LEAST_EVIDENCE = .1
+
 
 def gallery_figure(explanations: Sequence[Explanation],
                    label: int,
@@ -106,6 +109,10 @@ def traits_figure(explanations: Sequence[Explanation],
     """What heads of a class look at: photos, and below them a row for each
     head, with the part of each photo around the peak of its map.
 
+    By evidence, below each part stands what it adds to the class's logit, of
+    all that the head adds on the photo. A part that adds less than 0.1 nats,
+    which is a tenth of the odds, is no trait: it is pale, and has no frame.
+
     Args:
         explanations: Of the class, in one of their layers; by their evidence
             where it is given.
@@ -121,30 +128,42 @@ def traits_figure(explanations: Sequence[Explanation],
         Matplotlib's figure.
     """
     columns = style.columns or len(explanations)
+    by_evidence = explanations[0].evidence is not None
     rows, labels = [], []
     for start in range(0, len(explanations), columns):
         part = explanations[start:start + columns]
-        boxes = [[
-            _around_peak(explanation,
-                         _values(explanation, [label], head, place, style)[0],
-                         crop) for head in heads
+        maps = [[
+            _values(explanation, [label], head, place, style)[0][0]
+            for head in heads
         ] for explanation in part]
+        boxes = [[_around_peak(explanation, cells, crop) for cells in mine]
+                 for explanation, mine in zip(part, maps)]
+        added = [[
+            _sum_within(explanation, *args) if by_evidence else None
+            for args in zip(*both)
+        ] for explanation, *both in zip(part, maps, boxes)]
         rows.append([
             Panel(
                 explanation.image,
                 heading=_photo_name(explanation),
                 caption=f'score {explanation.scores[label]:.2f}',
-                boxes=list(zip(mine, map(str, heads))))
-            for explanation, mine in zip(part, boxes)
+                boxes=[(box, str(head))
+                       for box, head, nats in zip(mine, heads, sums)
+                       if nats is None or nats >= _LEAST_EVIDENCE])
+            for explanation, mine, sums in zip(part, boxes, added)
         ])
         labels.append('photo')
         for i, head in enumerate(heads):
             rows.append([
-                Panel(_cut(explanation.image, mine[i]), heading='')
-                for explanation, mine in zip(part, boxes)
+                _part(_cut(explanation.image, mine[i]), sums[i], cells[i])
+                for explanation, mine, sums, cells in zip(
+                    part, boxes, added, maps)
             ])
             labels.append(f'head {head}')
     title = f'{name_of(class_names, label)}: where its heads peak'
+    if by_evidence:
+        title += ('; below each part, what it adds to the logit (nats), of '
+                  'all that the head adds')
     return build_figure(rows, labels, title, style=style)
 
 
@@ -178,12 +197,39 @@ def _map(explanation: Explanation, cells: np.ndarray, heading: str,
 def _around_peak(explanation: Explanation, values: np.ndarray,
                  crop: float) -> tuple[float, float, float, float]:
     """Left, top, width and height in shares of the photo, within it."""
-    cell = np.unravel_index(values[0].argmax(), values[0].shape)
-    top, left = (
-        (explanation.geometry.stride * i + explanation.geometry.offset + .5) /
-        n for i, n in zip(cell, explanation.img_shape))
-    top, left = (min(max(at - crop / 2, 0), 1 - crop) for at in (top, left))
+    cell = np.unravel_index(values.argmax(), values.shape)
+    top, left = (min(max(places[i] - crop / 2, 0), 1 - crop)
+                 for i, places in zip(cell, _cell_places(explanation, values)))
     return left, top, crop, crop
+
+
+def _cell_places(explanation: Explanation, values: np.ndarray):
+    """Where rows and columns of cells are centred, in shares of the photo."""
+    geometry = explanation.geometry
+    return [(geometry.stride * np.arange(number) + geometry.offset + .5) / size
+            for number, size in zip(values.shape, explanation.img_shape)]
+
+
+def _sum_within(explanation: Explanation, values: np.ndarray,
+                box: tuple[float, float, float, float]) -> float:
+    """Sum of the cells that are centred in a part of the photo."""
+    y, x = _cell_places(explanation, values)
+    left, top, width, height = box
+    rows, columns = (top <= y) & (y <= top + height), (left <= x) & (
+        x <= left + width)
+    return float(values[np.ix_(rows, columns)].sum())
+
+
+def _part(image: np.ndarray, nats: float | None, cells: np.ndarray) -> Panel:
+    """A part of a photo, pale where it adds nothing to speak of."""
+    if nats is None:
+        return Panel(image, heading='')
+    caption = f'{nats:+.2f} of {cells.sum():+.2f}'
+    if nats < _LEAST_EVIDENCE:
+        image = (.25 * image + .75 * 255).astype(np.uint8)
+        caption += (': against'
+                    if nats <= -_LEAST_EVIDENCE else ': negligible')
+    return Panel(image, heading='', caption=caption)
 
 
 def _cut(image: np.ndarray, box: tuple[float, float, float,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from intr_mm.evaluation import HeadSelection, select_heads
+from intr_mm.evaluation import HeadSelection, rank_heads, select_heads
 from intr_mm.models import explain_batch
 from ..tiny import LARGER, tiny_batch, tiny_model
 
@@ -146,6 +146,18 @@ def test_metric_takes_the_true_class_and_counts_repeated_samples_once():
             float(curve[:, n].mean()), rel=1e-5)
         assert metrics[f'head_selection/head{head}_first'] == \
             pytest.approx(100 * float((steps[:, 0] == head).float().mean()))
+
+
+@torch.no_grad()
+def test_heads_that_give_evidence_rank_by_what_they_add():
+    head = dict(type='EvidenceHead', num_classes=5, embed_dims=16, num_heads=4)
+    model = tiny_model(std=8, head=dict(head, _delete_=True))
+    inputs = images((64, 48), (48, 96))
+    _, decoded = explain_batch(model, inputs)
+    added = model.head.evidence(decoded, torch.tensor([[3], [3]])).sum(
+        (0, 1, -2, -1))
+    assert rank_heads(model, [inputs[:1], inputs[1:]],
+                      3) == added.argsort(descending=True).tolist()
 
 
 def test_errors_say_what_to_do():

@@ -207,6 +207,27 @@ def test_traits_are_cut_around_the_peak():
     assert frame.get_xy() == (-.5, -.5)
 
 
+def test_traits_say_what_they_add():
+    """Of three heads, one adds at its peak, one elsewhere, and one takes."""
+    evidence = np.zeros((3, 3, 5, 7), np.float32)
+    evidence[1, 0, 1, 4], evidence[1, 0, 4, 0] = 2, -.5
+    evidence[1, 1] = .002
+    evidence[1, 2] = -.2
+    photo = replace(EVIDENCE[3], evidence=evidence)
+    figure = traits_figure([photo], 1, [0, 1, 2], NAMES, crop=.4)
+    whole, *crops = panels(figure)
+    assert [text.get_text() for text in whole.texts[1:]] == ['0']
+    # of 80x120 pixels, in cells of 16, a part holds two by three cells
+    captions = [crop.texts[0].get_text() for crop in crops]
+    assert captions == [
+        '+2.00 of +1.50', '+0.01 of +0.07: negligible',
+        '-1.20 of -7.00: against'
+    ]
+    light = [crop.images[0].get_array().min() for crop in crops]
+    assert light[0] < 64 and min(light[1:]) > 128
+    assert 'below each part, what' in figure.texts[0].get_text()
+
+
 def test_figure_of_memory_takes_a_style():
     memory = np.random.default_rng(0).uniform(1, 2, (2, 4, 5, 7))
     figure = memory_figure(
