@@ -53,7 +53,10 @@ def add_figure_flags(parser: ArgumentParser) -> None:
         'journal; rows are broken to fit, type stays at 7 to 8 pt (default: '
         'panels of one size)')
     group.add_argument(
-        '--columns', type=number(1), help='panels in a row, at most')
+        '--columns',
+        type=number(1),
+        help='panels in a row, at most; a gallery has pairs of a photo and its '
+        'map')
     group.add_argument(
         '--cmap',
         metavar='NAME',

@@ -85,8 +85,6 @@ class PanelGrid:
     def _set_panel(self, style, left, count, group, ratio, columns=None):
         if style.width_mm is None:
             columns = min(count, style.columns or count)
-            width = (_PANEL_AREA * ratio)**.5
-            self.width = (left + columns * (width + GAP) - GAP + MARGIN)
         else:
             self.width = style.width_mm / 25.4
             room = self.width - left - MARGIN + GAP
@@ -94,7 +92,10 @@ class PanelGrid:
                 good = max(1, int(room / (_GOOD_PANEL + GAP)))
                 columns = min(count, style.columns or good)
         columns = max(columns // group, 1) * group
-        if style.width_mm is not None:
+        if style.width_mm is None:
+            width = (_PANEL_AREA * ratio)**.5
+            self.width = left + columns * (width + GAP) - GAP + MARGIN
+        else:
             if style.columns is None:  # lines of about one length
                 columns = -(-count // -(-count // columns))
                 columns = -(-columns // group) * group

@@ -89,6 +89,20 @@ def test_rows_are_broken_to_columns():
     assert len(set(heights)) == 3
 
 
+@pytest.mark.parametrize('columns', [1, 3])
+def test_columns_of_a_gallery_are_pairs(columns):
+    """No photo lies without its map, no map outside, no column is empty."""
+    figures = [
+        gallery_figure(PHOTOS, 1, NAMES, style=FigureStyle(columns=number))
+        for number in (columns, 2)
+    ]
+    one, two = ([ax.get_position().bounds for ax in panels(figure)]
+                for figure in figures)
+    assert one == two
+    assert all(x + width < 1 for x, _, width, _ in one)
+    assert max(x + width for x, _, width, _ in one) > .95
+
+
 def test_columns_that_do_not_fit_are_refused():
     style = FigureStyle(width_mm=20, columns=5)
     with pytest.raises(ValueError, match='20 mm have no room for 5 columns'):
