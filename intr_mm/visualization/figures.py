@@ -118,7 +118,9 @@ def explanation_figure(explanation: Explanation,
     ]
     title = _title(explanation, class_names, place if name_layer else None)
     if explanation.layers[place] == max(explanation.layers):
-        title += _even_line(explanation, class_names)
+        # words stand for heads and their mean
+        joint = isinstance(heads, str) or 'mean' in heads
+        title += _even_line(explanation, class_names, joint)
     if explanation.evidence is not None:
         values, headings, captions = _evidence_panels(explanation, class_names,
                                                       heads, against)
@@ -312,16 +314,17 @@ def _title(explanation: Explanation, class_names: Sequence[str] | None,
     return '\n'.join(lines)
 
 
-def _even_line(explanation: Explanation,
-               class_names: Sequence[str] | None) -> str:
-    """Whether the maps decide, as a further line of the title."""
+def _even_line(explanation: Explanation, class_names: Sequence[str] | None,
+               joint: bool) -> str:
+    """Whether the maps decide, as a further line of the title; of some heads
+    alone, unless ``joint``, nothing adds up."""
     labels = explanation.predicted
     if explanation.even_scores is None or not labels:
         return ''
     scores = [f'{explanation.even_scores[i]:.2f}' for i in labels]
     if explanation.evidence is not None:
-        return ('\nthese maps add up to the score; with even attention: '
-                f'{", ".join(scores)}')
+        sums = 'these maps add up to the score; ' if joint else ''
+        return f'\n{sums}with even attention: {", ".join(scores)}'
     words = [f'{name_of(class_names, i)} {s}' for i, s in zip(labels, scores)]
-    return ('\nwith even attention in place of these maps: '
-            f'{", ".join(words)}')
+    place = 'in place of these maps' if joint else 'of all heads'
+    return f'\nwith even attention {place}: {", ".join(words)}'

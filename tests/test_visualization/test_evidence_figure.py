@@ -97,6 +97,15 @@ def test_title_says_what_even_attention_leaves():
     attention = replace(EXPLANATIONS[3], even_scores=scores)
     line = 'with even attention in place of these maps: blue bill 0.90'
     assert draw(attention, place=1)[-1].endswith(f'\n{line}')
+    # of some heads, nothing adds up, and all look evenly
+    assert draw(
+        EXPLANATION,
+        heads=[0])[-1].split('\n')[2] == 'with even attention: 0.17'
+    assert draw(
+        attention, place=1, heads=[
+            0
+        ])[-1].endswith('\nwith even attention of all heads: blue bill 0.90')
+    assert 'these maps' in draw(EXPLANATION, heads=[0, 'mean'])[-1]
     # the score does not follow from maps of the layers before
     assert line not in draw(attention, place=0)[-1]
     assert line not in draw(EXPLANATIONS[3], place=1)[-1]
