@@ -55,8 +55,8 @@ def add_figure_flags(parser: ArgumentParser) -> None:
     group.add_argument(
         '--columns',
         type=number(1),
-        help='panels in a row, at most; a gallery has pairs of a photo and its '
-        'map')
+        help='panels in a row, at most; a gallery has pairs of a photo and '
+        'its map')
     group.add_argument(
         '--cmap',
         metavar='NAME',

@@ -1,6 +1,7 @@
 """Figures of photos and maps in rows: one builder for all of them."""
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import matplotlib
@@ -9,15 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 from mmpretrain.visualization import create_figure
 
 from .figure_files import file_name
 from .heat import Scale
-from .panel_grid import CHARACTER, GAP, LINE, MARGIN, Panel, PanelGrid
+from .panel_grid import (CHARACTER, GAP, LINE, MARGIN, SMALL_CHARACTER,
+                         SMALL_LINE, Panel, PanelGrid)
 from .style import SCREEN, FigureStyle
 
 # inches
 _BAR_LENGTH, _BAR, _BAR_TEXT, _BAR_GAP = 2.6, .1, .35, .35
+_MIN_BAR, _GOOD_BAR = .5, 1
 _OUTLINE = [withStroke(linewidth=1.4, foreground='black')]
 
 
@@ -41,23 +45,13 @@ def build_figure(rows: Sequence[Sequence[Panel]],
         Matplotlib's figure; its axes are named after row and heading.
 
     Raises:
-        ValueError: If the width has no room for the columns.
+        ValueError: If the width has no room for the columns or a colour bar.
     """
     grid = PanelGrid(rows, labels, style, group)
     title = '\n'.join(
         textwrap.fill(line, int((grid.width - 2 * MARGIN) / CHARACTER))
         for line in title.split('\n')) if style.titles else ''
     above = (title.count('\n') + 1) * LINE + GAP if title else 0
-    below = _BAR + _BAR_TEXT + GAP if scales else 0
-    size = np.array([grid.width, 2 * MARGIN + above + grid.body + below])
-    figure = create_figure(figsize=size, dpi=style.dpi, margin=True)
-    if title:
-        figure.text(
-            *(MARGIN, size[1] - MARGIN) / size,
-            title,
-            va='top',
-            parse_math=False,
-            fontsize=8)
 
     pixels = (round(grid.panel[1] * style.dpi),
               round(grid.panel[0] * style.dpi))
@@ -68,14 +62,28 @@ def build_figure(rows: Sequence[Sequence[Panel]],
         for row in rows
         for panel in row if panel.cells is not None
     }
+    across, length = _bar_places(grid, len(scales), style)
     made = [
-        make(
-            np.concatenate([
-                heat[id(panel)].ravel() for row in rows for panel in row
-                if panel.cells is not None and panel.scale == i
-            ])) for i, make in enumerate(scales)
+        _fit_bar(
+            make(
+                np.concatenate([
+                    heat[id(panel)].ravel() for row in rows for panel in row
+                    if panel.cells is not None and panel.scale == i
+                ])), length) for i, make in enumerate(scales)
     ]
+    lines = max([0, *(scale.label.count('\n') for scale in made)])
+    bar_text = _BAR_TEXT + lines * SMALL_LINE
+    below = -(-len(made) // across) * (_BAR + bar_text + GAP)
 
+    size = np.array([grid.width, 2 * MARGIN + above + grid.body + below])
+    figure = create_figure(figsize=size, dpi=style.dpi, margin=True)
+    if title:
+        figure.text(
+            *(MARGIN, size[1] - MARGIN) / size,
+            title,
+            va='top',
+            parse_math=False,
+            fontsize=8)
     top = size[1] - MARGIN - above
     for (first, last), label in zip(grid.spans, grid.labels):
         low, high = (top - grid.bottoms[last],
@@ -101,14 +109,57 @@ def build_figure(rows: Sequence[Sequence[Panel]],
                         grid.wrap(panel.heading, 8) if headed else '',
                         grid.wrap(panel.caption, 7))
 
-    room = (grid.width - grid.left - MARGIN + _BAR_GAP) / max(1, len(made))
+    room = (grid.width - grid.left - MARGIN + _BAR_GAP) / across
     for i, scale in enumerate(made):
-        length = min(_BAR_LENGTH, room - _BAR_GAP)
-        corner = grid.left + i * room, MARGIN + _BAR_TEXT
+        line, column = divmod(i, across)
+        corner = (grid.left + column * room,
+                  MARGIN + below - (line + 1) * (_BAR + GAP) - line * bar_text)
         ax = figure.add_axes([*corner / size, *(length, _BAR) / size],
                              label=f'scale_{i + 1}')
         _draw_bar(figure, ax, scale)
     return figure
+
+
+def _bar_places(grid: PanelGrid, count: int,
+                style: FigureStyle) -> tuple[int, float]:
+    """How many colour bars stand side by side, and how long they are."""
+    room = grid.width - grid.left - MARGIN + _BAR_GAP
+    across = max(1, min(count, int(room / (_GOOD_BAR + _BAR_GAP))))
+    length = min(_BAR_LENGTH, room / across - _BAR_GAP)
+    if count and style.width_mm and length < _MIN_BAR:
+        raise ValueError(
+            f'{style.width_mm:g} mm have no room for a colour bar, which '
+            f'needs {25.4 * _MIN_BAR:.0f} mm: make the figure wider '
+            '(width_mm).')
+    return across, length
+
+
+def _fit_bar(scale: Scale, length: float) -> Scale:
+    """The scale for a bar of so many inches: its label in lines, and ticks
+    that neither touch nor leave the figure."""
+    ends = dict(neither=0, max=1, both=2)[scale.extend]
+    inner = length / (1 + .05 * ends)  # each pointed end takes a twentieth
+    low = .05 * inner if scale.extend == 'both' else 0
+    ticks, places = [], []
+    for tick in scale.ticks:
+        if scale.norm.vmin <= tick <= scale.norm.vmax:
+            text = TextPath((0, 0), scale.format % tick, size=7)
+            half = text.get_extents().width / 144
+            at = low + inner * float(scale.norm(tick))
+            if half - MARGIN < at < length + MARGIN - half:
+                ticks.append(tick)
+                places.append((at - half, at + half))
+    middle = ticks.index(0) if 0 in ticks else 0
+    for step in range(1, len(ticks) + 1):
+        kept = slice(middle % step, None, step)
+        if all(one[1] + GAP < other[0]
+               for one, other in zip(places[kept], places[kept][1:])):
+            break
+    return replace(
+        scale,
+        ticks=ticks[kept] if ticks else [],
+        label=textwrap.fill(scale.label, max(6,
+                                             int(length / SMALL_CHARACTER))))
 
 
 def _fit(image: np.ndarray, shape: tuple[int, int]) -> tuple[int, int]:

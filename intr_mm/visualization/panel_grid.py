@@ -11,7 +11,7 @@ from .style import FigureStyle
 # unless the figure's width is given.
 _PANEL_AREA, GAP, MARGIN = 1.5**2, .05, .1
 LINE, CHARACTER = .14, .068
-_SMALL_LINE, _SMALL_CHARACTER = .122, .06
+SMALL_LINE, SMALL_CHARACTER = .122, .06
 _MIN_PANEL, _GOOD_PANEL = .2, .65
 
 
@@ -110,13 +110,13 @@ class PanelGrid:
         return columns
 
     def wrap(self, text: str, points: int) -> str:
-        character = CHARACTER if points == 8 else _SMALL_CHARACTER
+        character = CHARACTER if points == 8 else SMALL_CHARACTER
         return textwrap.fill(text, max(6, int(self.panel[0] / character)))
 
     def _height(self, panels, name, points):
         texts = [getattr(panel, name) for panel in panels]
         if not any(texts):
             return 0
-        line = LINE if points == 8 else _SMALL_LINE
+        line = LINE if points == 8 else SMALL_LINE
         return GAP + line * max(
             self.wrap(text, points).count('\n') + 1 for text in texts)

@@ -101,10 +101,8 @@ def test_title_says_what_even_attention_leaves():
     assert draw(
         EXPLANATION,
         heads=[0])[-1].split('\n')[2] == 'with even attention: 0.17'
-    assert draw(
-        attention, place=1, heads=[
-            0
-        ])[-1].endswith('\nwith even attention of all heads: blue bill 0.90')
+    line_of_all = '\nwith even attention of all heads: blue bill 0.90'
+    assert draw(attention, place=1, heads=[0])[-1].endswith(line_of_all)
     assert 'these maps' in draw(EXPLANATION, heads=[0, 'mean'])[-1]
     # the score does not follow from maps of the layers before
     assert line not in draw(attention, place=0)[-1]

@@ -56,7 +56,7 @@ def panels(figure):
     return [ax for ax in figure.axes if ax.images]
 
 
-@pytest.mark.parametrize('width', [85, 170])
+@pytest.mark.parametrize('width', [45, 85, 170])
 @pytest.mark.parametrize('kind', FIGURES)
 def test_type_at_the_width_of_a_journal(kind, width):
     """No type is below 6 pt, cut off, or over other type."""
@@ -68,6 +68,8 @@ def test_type_at_the_width_of_a_journal(kind, width):
         assert text.get_fontsize() >= 6
         assert box.x0 > -1 and box.x1 < figure.bbox.width + 1, text
         assert box.y0 > -1 and box.y1 < figure.bbox.height + 1, text
+    bars = [ax for ax in figure.axes if not ax.images]
+    assert all(len(ax.get_xticks()) > 1 for ax in bars)
     # numbers in the frames of traits may lie over each other
     apart = [box for text, box in found if not text.get_path_effects()]
     for one, other in itertools.combinations(apart, 2):
@@ -107,6 +109,12 @@ def test_columns_that_do_not_fit_are_refused():
     style = FigureStyle(width_mm=20, columns=5)
     with pytest.raises(ValueError, match='20 mm have no room for 5 columns'):
         explanation_figure(EXPLANATIONS[3], NAMES, style=style)
+
+
+def test_colour_bars_that_do_not_fit_are_refused():
+    style = FigureStyle(width_mm=17, columns=2)
+    with pytest.raises(ValueError, match='17 mm have no room for a colour ba'):
+        FIGURES['gallery'](style)
 
 
 @pytest.mark.parametrize('heads, headings', [
