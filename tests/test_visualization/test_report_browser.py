@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from intr_mm.visualization import HTMLReport, heat_colors
-from intr_mm.visualization.heat import difference_colors
+from intr_mm.visualization import HTMLReport
+from intr_mm.visualization.heat import difference_colors, difference_scale
 from ..browser import console_errors, needs_browser, open_browser
 from .report_data import EVIDENCE, EXPLANATIONS, HOSTILE, birds
 
@@ -335,13 +335,30 @@ def test_two_classes_side_by_side(visit):
                                   pixels(visit('#image=3&class=0&head=1')))
     np.testing.assert_array_equal(other,
                                   pixels(visit('#image=3&class=1&head=1')))
-    one, other = (numbers(picture, heat_colors()) for picture in (one, other))
-    gain = one - other
-    difference = numbers(difference, difference_colors()) - 128
-    assert (difference[gain > 20] > 0).all()
-    assert (difference[gain < -20] < 0).all()
-    assert np.abs(difference[(one < 3) & (other < 3)]).max() < 6
-    assert (gain > 20).sum() > 100 and (gain < -20).sum() > 100
+    # that of figures, also where both are below even attention
+    explanation = EXPLANATIONS[3]
+    maps = 35 * explanation.maps[1]
+    pair, shape = maps[:2, 1], difference.shape[:2]
+    one, other = explanation.geometry.resample(pair, explanation.img_shape,
+                                               shape)
+    gain, top = one - other, max(10, np.quantile(maps, .998))
+    norm = difference_scale(np.array([top]), '').norm
+    assert (norm.vmin, norm.vmax) == (-top, top)
+    found = numbers(difference, difference_colors()) / 255
+    np.testing.assert_allclose(found, norm(gain), atol=.03)
+    both = (one < 1) & (other < 1)
+    assert np.ptp(found[both]) > .1 and np.ptp(found) > .5
+    visit('#image=3&class=0&versus=1&head=1')
+    wait_for_text(
+        driver, '#detail .bar:last-child p',
+        ['← more for blue bill | difference / uniform | more for red ruff →'])
+    ticks = driver.execute_script('''return Array.from(
+        document.querySelectorAll('#detail .bar:last-child .ticks span'),
+        (tick) => [Number(tick.innerText.replace('−', '-')),
+                   parseFloat(tick.style.left) / 100]);''')
+    assert len(ticks) > 6
+    for value, place in ticks:
+        assert place == pytest.approx(float(norm(value)), abs=1e-3)
     choose(driver, 'versus', '2')
     assert len(find(driver, '.panels canvas')) == 3
     find(driver, '.class input')[2].click()

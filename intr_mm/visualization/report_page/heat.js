@@ -100,29 +100,35 @@ const Heat = (() => {
                                   tops[Math.ceil(.9 * tops.length) - 1] ?? 0)};
   }
 
+  /* The scale of differences of two maps that have another: that of evidence
+   * itself; of attention linear up to once uniform attention, and logarithmic
+   * beyond, as difference_scale in Python. */
+  const difference = (scale) => scale.signed ? scale :
+    {...scale, signed: true, bent: true};
+
+  /* Decades beyond 1; up to there, as long as half a decade and its rest. */
+  const bend = (size) => size <= 1 ? size * .5 / .9 : .5 / .9 + Math.log10(size);
+
   /* Place on the scale: 1 at its top, 0 at uniform attention and below; -1 to
-   * 1 for evidence. */
-  function level(value, {signed, top}) {
+   * 1 for evidence and differences. */
+  function level(value, {signed, bent, top}) {
     if (signed) {
-      return Math.max(-1, Math.min(value / top, 1));
+      const size = bent ? bend(Math.abs(value)) / bend(top) :
+        Math.abs(value) / top;
+      return Math.sign(value) * Math.min(size, 1);
     }
     return value > 1 ? Math.min(Math.log(value) / Math.log(top), 1) : 0;
   }
 
-  /* Paint heat over an image; `less`, if given, is taken from `more`: evidence
-   * itself, attention on the scale, so that 1 is the top times the attention
-   * and -1 the reverse. */
+  /* Paint heat over an image; `less`, if given, is taken from `more`. */
   function paint(canvas, scale, opacity, more, less) {
-    const {signed} = scale;
-    const lut = less || signed ? luts.difference : luts.heat;
+    const used = less ? difference(scale) : scale;
+    const lut = luts[used.signed ? 'difference' : 'heat'];
     const context = canvas.getContext('2d');
     const picture = context.createImageData(canvas.width, canvas.height);
     for (let i = 0; i < more.length; i++) {
-      let place = level(less && signed ? more[i] - less[i] : more[i], scale);
-      if (less && !signed) {
-        place -= level(less[i], scale);
-      }
-      if (less || signed) {
+      let place = level(less ? more[i] - less[i] : more[i], used);
+      if (used.signed) {
         place = (place + 1) / 2;
       }
       const color = Math.round(place * 255) * 4;
@@ -142,5 +148,6 @@ const Heat = (() => {
     context.putImageData(picture, 0, 0);
   }
 
-  return {inflate, isEvidence, take, sample, scale, level, paint, paintBar};
+  return {inflate, isEvidence, take, sample, scale, difference, level, paint,
+          paintBar};
 })();

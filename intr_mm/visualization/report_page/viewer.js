@@ -62,10 +62,21 @@ const Viewer = (() => {
                        canvas.width, canvas.height);
   }
 
-  /* Values and places of ticks: 1, 2, 5, 10, ... of attention, both signs if
-   * it is a difference; even steps of evidence. */
-  function ticksOf(name, scale) {
+  /* Values and places of ticks: 1, 2, 5, 10, ... of attention, 1, 3, 10, ...
+   * of both signs of its differences; even steps of evidence. */
+  function ticksOf(scale) {
     const places = [];
+    if (scale.bent) {
+      for (let power = 1; power <= scale.top; power *= 10) {
+        for (const value of [power, 3 * power]) {
+          const place = Heat.level(value, scale) / 2;
+          if (value <= scale.top) {
+            places.push([value, .5 + place], [`−${value}`, .5 - place]);
+          }
+        }
+      }
+      return [[0, .5], ...places];
+    }
     if (scale.signed) {
       const power = 10 ** Math.floor(Math.log10(scale.top));
       const step = [.5, 1, 2, 5].find((part) => part >= scale.top / power / 4);
@@ -78,28 +89,20 @@ const Viewer = (() => {
     }
     for (let power = 1; power <= scale.top; power *= 10) {
       for (const ratio of [power, 2 * power, 5 * power]) {
-        const place = Heat.level(ratio, scale);
-        if (ratio > scale.top || (name === 'difference' && ratio !== power)) {
-          continue;
-        }
-        if (name === 'heat') {
-          places.push([`${ratio}×`, place]);
-        } else {
-          places.push([`${ratio}×`, (1 + place) / 2]);
-          if (ratio > 1) {
-            places.push([`${ratio}×`, (1 - place) / 2]);
-          }
+        if (ratio <= scale.top) {
+          places.push([`${ratio}×`, Heat.level(ratio, scale)]);
         }
       }
     }
     return places;
   }
 
-  function bar(name, scale, label) {
+  function bar(scale, label) {
+    const name = scale.signed ? 'difference' : 'heat';
     const canvas = h('canvas', {'aria-hidden': 'true'});
     Heat.paintBar(canvas, name);
     const ticks = h('div', {className: 'ticks', 'aria-hidden': 'true'},
-      ...ticksOf(name, scale).map(([value, place]) => {
+      ...ticksOf(scale).map(([value, place]) => {
         const tick = h('span', {}, String(value));
         tick.style.left = `${100 * place}%`;
         return tick;
@@ -110,9 +113,8 @@ const Viewer = (() => {
 
   /* The bar of single maps. */
   const mainBar = (scale, whose = '') => scale.signed ?
-    bar('difference', scale,
-        `← against | evidence per cell (nats)${whose} | for →`) :
-    bar('heat', scale, `attention / uniform${whose}`);
+    bar(scale, `← against | evidence per cell (nats)${whose} | for →`) :
+    bar(scale, `attention / uniform${whose}`);
 
   /* What the maps of the last layer decide, in words. */
   function evenText(item) {
@@ -217,8 +219,9 @@ const Viewer = (() => {
         captions.push(caption(state.versus), Heat.isEvidence(item) ?
           `why ${a} and not ${b}: ` +
           signed(sum(state.cls) - sum(state.versus)) : 'difference');
-        bars.append(bar(
-          'difference', scale(), `← more for ${b} | more for ${a} →`));
+        const unit = Heat.isEvidence(item) ? 'nats' : 'difference / uniform';
+        bars.append(bar(Heat.difference(scale()),
+                        `← more for ${b} | ${unit} | more for ${a} →`));
       }
       // so that tall photos fit on the screen
       panels.style.setProperty('--aspect', item.width / item.height);
