@@ -180,19 +180,22 @@ def _encode_attention(maps: np.ndarray) -> tuple[np.ndarray, dict]:
         codes = np.rint((np.log2(ratios) - _FLOOR) / _STEP) + 1
     return codes.clip(0, 255).astype(np.uint8), dict(
         kind='attention',
-        peaks=_tops(ratios),
-        mean_peaks=_tops(ratios.mean(2)))
+        head_ends=_ends(ratios),
+        mean_ends=_ends(ratios.mean(2)))
 
 
-def _tops(layers: np.ndarray) -> list[float]:
-    """Of each layer what few cells exceed, which would empty its scale."""
-    return [_rounded(np.quantile(layer, QUANTILE)) for layer in layers]
+def _ends(parts: np.ndarray) -> list[tuple[float, float]]:
+    """Of each layer, or of each class, what few cells exceed, which would
+    empty its scale, and what none does."""
+    return [(_rounded(np.quantile(part, QUANTILE)), _rounded(part.max()))
+            for part in np.abs(parts)]
 
 
 def _encode_evidence(evidence: np.ndarray) -> tuple[np.ndarray, dict]:
     """Codes of (K, heads, h, w), and what the page needs: the peak of the
     codes, the top of a scale that holds sums of heads and differences of two
-    classes too, and the exact sums over cells (K, heads)."""
+    classes too, the ends of one for all heads of each class and of one for
+    their sum, and the exact sums over cells (K, heads)."""
     peak = _rounded(np.abs(evidence).max())
     codes = 128 + np.rint(127 * evidence / (peak or 1)).clip(-127, 127)
     both = np.concatenate((evidence, evidence.sum(1, keepdims=True)), 1)
@@ -202,6 +205,8 @@ def _encode_evidence(evidence: np.ndarray) -> tuple[np.ndarray, dict]:
         kind='evidence',
         peaks=[peak],
         top=_rounded(top),
+        head_ends=_ends(evidence),
+        mean_ends=_ends(evidence.sum(1)),
         sums=[[_rounded(value) for value in row] for row in sums])
 
 

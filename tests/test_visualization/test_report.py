@@ -94,6 +94,25 @@ def test_evidence_within_half_a_code():
             np.ptp(sums, axis=0).max()), rel=1e-4)
 
 
+@pytest.mark.parametrize('explanation', [EVIDENCE[0], EXPLANATIONS[0]])
+def test_ends_of_scales(explanation):
+    """Of each layer of attention, of each class of evidence."""
+    meta = encode_explanation(explanation).meta
+    heads = explanation.evidence
+    if heads is None:
+        heads = 35 * explanation.maps
+        joint = heads.mean(2)
+    else:
+        joint = heads.sum(1)
+    for ends, parts in ((meta['head_ends'], heads), (meta['mean_ends'],
+                                                     joint)):
+        assert len(ends) == len(parts)
+        for (top, highest), part in zip(ends, np.abs(parts)):
+            assert top == pytest.approx(np.quantile(part, .998), rel=1e-4)
+            assert highest == pytest.approx(part.max(), rel=1e-4)
+            assert top < highest
+
+
 def test_no_evidence_at_all():
     """A head that finds nothing is drawn clear."""
     nothing = replace(EVIDENCE[0], evidence=0 * EVIDENCE[0].evidence)

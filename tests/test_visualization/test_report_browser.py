@@ -349,9 +349,10 @@ def test_two_classes_side_by_side(visit):
     both = (one < 1) & (other < 1)
     assert np.ptp(found[both]) > .1 and np.ptp(found) > .5
     visit('#image=3&class=0&versus=1&head=1')
-    wait_for_text(
-        driver, '#detail .bar:last-child p',
-        ['← more for blue bill | difference / uniform | more for red ruff →'])
+    wait_for_text(driver, '#detail .bar:last-child p', [
+        '← more for blue bill | difference / uniform | more for red ruff →'
+        '; cells beyond have the last colour'
+    ])
     ticks = driver.execute_script('''return Array.from(
         document.querySelectorAll('#detail .bar:last-child .ticks span'),
         (tick) => [Number(tick.innerText.replace('−', '-')),
@@ -426,6 +427,25 @@ def test_evidence_and_margin(visit, evidence_page):
     visit('#class=0&of=any', evidence_page)
     wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
     assert text(driver, '.choice button')[0] == 'evidence'
+
+
+@needs_browser
+def test_scale_of_evidence_is_that_of_what_is_shown(visit, evidence_page):
+    driver = visit('#class=0&of=any', evidence_page)
+    wait(driver, lambda: len(find(driver, '#class-page canvas')) == 8)
+    tops = sorted(
+        np.quantile(np.abs(one.evidence[0].sum(0)), .998) for one in EVIDENCE)
+    scales = driver.execute_script('''
+        const items = JSON.parse(document.getElementById('items').textContent);
+        const first = (item) => item.classes[0];
+        return [Heat.scale(items, null, true, first),
+                Heat.scale(items.slice(0, 1), null, true)];''')
+    assert scales[0]['top'] == pytest.approx(tops[3], rel=1e-4)
+    assert scales[0]['beyond'] and not scales[1]['beyond']
+    said = '; cells beyond have the last colour'
+    assert text(driver, '#class-page .bar p')[0].endswith(said)
+    visit('', evidence_page)
+    assert text(driver, '#gallery .bar p')[0].endswith(said)
 
 
 @needs_browser

@@ -50,7 +50,8 @@ const ClassPage = (() => {
     const usable = shown.filter((item) => item.layers.includes(state.layer) &&
       (state.head === null || state.head < item.grid[0]));
     // one scale, so that images can be compared
-    const scale = Heat.scale(usable, state.layer, state.head === null);
+    const scale = Heat.scale(
+      usable, state.layer, state.head === null, () => cls);
 
     const observer = Gallery.watch(async (element) => {
       const item = items[Number(element.dataset.index)];

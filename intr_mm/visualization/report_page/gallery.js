@@ -150,7 +150,7 @@ const Gallery = (() => {
 
   /* Fill `container`; `onChange(filter, order)` follows the user. */
   function create(container, items, onChange) {
-    const scale = Heat.scale(items, null, true);
+    const scale = Heat.scale(items, null, true, mapClass);
     let shown = '';
     let order = [];
     const observer = watch((element) => {

@@ -87,17 +87,27 @@ const Heat = (() => {
 
   /* The common scale of some items of one kind: `signed` and linear for
    * evidence, else logarithmic, of maps of heads in a layer (null is the last)
-   * or of their mean. A tenth of the items may exceed it, as a few would empty
-   * the others. */
-  function scale(items, layer, isMean) {
+   * or of their mean or sum; of evidence, those of the class that `whose`
+   * gives of an item, or all and their differences. A tenth of the items may
+   * exceed it, as a few would empty the others, or half of them where it is
+   * linear: about what the quantile of all cells together is. `beyond` is
+   * whether any cell does. */
+  function scale(items, layer, isMean, whose) {
     const signed = items.some(isEvidence);
-    const tops = items.map((item) => {
-      const peaks = isMean ? item.mean_peaks : item.peaks;
-      return signed ? item.top : peaks[layer === null ?
-        peaks.length - 1 : item.layers.indexOf(layer)];
-    }).sort((a, b) => a - b);
-    return {signed, top: Math.max(signed ? 1e-9 : 10,
-                                  tops[Math.ceil(.9 * tops.length) - 1] ?? 0)};
+    const ends = items.map((item) => {
+      if (signed && !whose) {
+        return [item.top, item.top];
+      }
+      const all = isMean ? item.mean_ends : item.head_ends;
+      return all[signed ? item.classes.indexOf(whose(item)) :
+        layer === null ? all.length - 1 : item.layers.indexOf(layer)];
+    });
+    const tops = ends.map(([top]) => top).sort((a, b) => a - b);
+    const share = signed ? .5 : .9;
+    const top = Math.max(signed ? 1e-9 : 10,
+                         tops[Math.ceil(share * tops.length) - 1] ?? 0);
+    return {signed, top,
+            beyond: ends.some(([, highest]) => highest > 1.001 * top)};
   }
 
   /* The scale of differences of two maps that have another: that of evidence

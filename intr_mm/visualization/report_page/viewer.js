@@ -108,7 +108,8 @@ const Viewer = (() => {
         return tick;
       }));
     return h('div', {className: `bar ${name}`}, canvas, ticks,
-             h('p', {}, label));
+             h('p', {}, label, ...scale.beyond ?
+               ['; cells beyond have the last colour'] : []));
   }
 
   /* The bar of single maps. */
