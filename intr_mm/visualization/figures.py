@@ -306,12 +306,18 @@ def _title(explanation: Explanation, class_names: Sequence[str] | None,
     if true is not None:
         lines.insert(0, line('true',
                              true if isinstance(true, list) else [true]))
-    # a head that gives evidence has one layer
-    if place is not None and explanation.evidence is None:
-        # spaces at which no line is broken
-        lines[-1] += (f'   decoder\N{NO-BREAK SPACE}layer\N{NO-BREAK SPACE}'
-                      f'{explanation.layers[place]}')
+    if place is not None:
+        lines[-1] += layer_words(explanation, place)
     return '\n'.join(lines)
+
+
+def layer_words(explanation: Explanation, place: int) -> str:
+    """Which layer is drawn, for the end of a title."""
+    if explanation.evidence is not None:  # whose head has one layer
+        return ''
+    # spaces at which no line is broken
+    return (f'   decoder\N{NO-BREAK SPACE}layer\N{NO-BREAK SPACE}'
+            f'{explanation.layers[place]}')
 
 
 def _even_line(explanation: Explanation, class_names: Sequence[str] | None,

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from intr_mm.structures import Explanation
-from .figures import EVIDENCE_UNIT, choose_heads, describe, name_of
+from .figures import (EVIDENCE_UNIT, choose_heads, describe, layer_words,
+                      name_of)
 from .heat import attention_scale, difference_scale, signed_scale
 from .layout import build_figure
 from .panel_grid import Panel
@@ -47,7 +48,8 @@ def gallery_figure(explanations: Sequence[Explanation],
             _map(explanation, values[0], '',
                  f'score {explanation.scores[label]:.2f}')
         ]
-    title = f'{name_of(class_names, label)}, {heading}'
+    title = (f'{name_of(class_names, label)}, {heading}' +
+             layer_words(explanations[0], place))
     return build_figure([row], [''], title, [scale], style, group=2)
 
 
@@ -94,7 +96,8 @@ def comparison_figure(explanation: Explanation,
                 label='difference / uniform',
                 quantile=style.quantile))
     title = (f'{explanation.name}: {name_of(class_names, one)} minus '
-             f'{name_of(class_names, other)}, {heading}')
+             f'{name_of(class_names, other)}, {heading}' +
+             layer_words(explanation, place))
     return build_figure([[Panel(explanation.image), *panels]], [''], title,
                         scales, style)
 
@@ -160,7 +163,8 @@ def traits_figure(explanations: Sequence[Explanation],
                     part, boxes, added, maps)
             ])
             labels.append(f'head {head}')
-    title = f'{name_of(class_names, label)}: where its heads peak'
+    title = (f'{name_of(class_names, label)}: where its heads peak' +
+             layer_words(explanations[0], place))
     if by_evidence:
         title += ('; below each part, what it adds to the logit (nats), of '
                   'all that the head adds')

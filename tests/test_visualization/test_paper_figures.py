@@ -180,6 +180,20 @@ def test_contours_tell_the_sign():
             assert (dashes is not None) == (level < 0)
 
 
+@pytest.mark.parametrize('place', [0, 1])
+@pytest.mark.parametrize('draw', [
+    lambda one, **kwargs: gallery_figure([one], 1, **kwargs),
+    lambda one, **kwargs: comparison_figure(one, 0, 1, **kwargs),
+    lambda one, **kwargs: traits_figure([one], 1, [0], **kwargs)
+])
+def test_titles_name_the_layer(draw, place):
+    title = draw(EXPLANATIONS[3], place=place).texts[0].get_text()
+    assert title.endswith(
+        f'decoder\N{NO-BREAK SPACE}layer\N{NO-BREAK SPACE}{place}')
+    # a head that gives evidence has one layer
+    assert 'layer' not in draw(EVIDENCE[3]).texts[0].get_text()
+
+
 @pytest.mark.parametrize('explanation', [EXPLANATIONS[3], EVIDENCE[3]])
 def test_comparison(explanation):
     figure = comparison_figure(explanation, 1, 2, NAMES)
