@@ -1,6 +1,8 @@
 """Matplotlib's figures as pictures and files."""
 import io
+import os
 import re
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,10 @@ from mmengine.visualization.utils import img_from_canvas
 
 from intr_mm.checkpoints.writing import AtomicLocalBackend
 from intr_mm_flags import ending
+
+# Bytes of a file's name, of 255, as its parts are written beside it under a
+# name with 23 more, and of one whose ending is still to come.
+_NAME, _STEM = 230, 200
 
 
 def render(figure: Figure) -> np.ndarray:
@@ -58,12 +64,13 @@ def save_figure(figure: Figure,
         figure.canvas.draw()
         for ax in figure.axes:
             with _alone(figure, ax):
-                name = f'{path.stem}_{ax.get_label()}{path.suffix}'
+                tail = f'_{ax.get_label()}{path.suffix}'
+                name = _shorten(path.stem, _NAME - len(os.fsencode(tail)))
                 box = ax.get_window_extent()
                 if not ax.images:  # a bar with its numbers
                     box = ax.get_tightbbox()
                 save(
-                    path.with_name(name),
+                    path.with_name(name + tail),
                     bbox_inches=Bbox(box.get_points() / figure.dpi))
 
 
@@ -85,4 +92,17 @@ def file_name(*parts) -> str:
     """Name of a file from words, such as of classes, which may have spaces and
     slashes."""
     words = (re.sub(r'[^\w.]+', '-', str(part)).strip('-.') for part in parts)
-    return '_'.join(word[:60] for word in words if word)
+    return _shorten('_'.join(_cut(word, 60) for word in words if word), _STEM)
+
+
+def _cut(text: str, size: int) -> str:
+    """The beginning of so many bytes, without a part of a character."""
+    return os.fsencode(text)[:size].decode(errors='ignore')
+
+
+def _shorten(text: str, size: int) -> str:
+    """The same, which tells texts of one beginning apart."""
+    content = os.fsencode(text)
+    if len(content) <= size:
+        return text
+    return f'{_cut(text, size - 9)}-{zlib.crc32(content):08x}'

@@ -320,10 +320,26 @@ def test_a_file_for_each_panel(tmp_path):
     np.testing.assert_array_equal(render(figure), before)
 
 
+def test_long_names_fit_a_file_system(tmp_path):
+    """Of 255 bytes, where a character of these takes three."""
+    names = ['白' * 80 + str(i) for i in range(6)]
+    figure = explanation_figure(
+        EXPLANATIONS[3], names, heads='mean', style=FigureStyle(dpi=10))
+    for i in range(2):
+        stem = '鳥' * 70 + str(i)
+        save_figure(figure, tmp_path / f'{stem}.png', panels=True)
+    found = [path.name for path in tmp_path.iterdir()]
+    assert len(found) == 2 * (3 * 2 + 1)  # none in place of another
+    assert all(name.startswith('鳥') and name.isprintable() for name in found)
+    name = file_name('attention', 'val', 3, *names)
+    assert 150 < len(name.encode()) <= 200
+
+
 @pytest.mark.parametrize('parts, name', [
     (('a b/c', '', 3), 'a-b-c_3'),
     (('../up', 'Grün.1'), 'up_Grün.1'),
     (('x' * 99, ), 'x' * 60),
+    (('a' + '白' * 99, ), 'a' + '白' * 19),
 ])
 def test_file_names(parts, name):
     assert file_name(*parts) == name
