@@ -1,5 +1,4 @@
 """Figures of photos and maps in rows: one builder for all of them."""
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,13 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from mmpretrain.visualization import create_figure
 
 from .figure_files import file_name
+from .fonts import font_families
 from .heat import Scale
 from .panel_grid import (CHARACTER, GAP, LINE, MARGIN, SMALL_CHARACTER,
-                         SMALL_LINE, Panel, PanelGrid)
+                         SMALL_LINE, Panel, PanelGrid, fill)
 from .style import SCREEN, FigureStyle
 
 # inches
@@ -49,7 +50,7 @@ def build_figure(rows: Sequence[Sequence[Panel]],
     """
     grid = PanelGrid(rows, labels, style, group)
     title = '\n'.join(
-        textwrap.fill(line, int((grid.width - 2 * MARGIN) / CHARACTER))
+        fill(line, int((grid.width - 2 * MARGIN) / CHARACTER))
         for line in title.split('\n')) if style.titles else ''
     above = (title.count('\n') + 1) * LINE + GAP if title else 0
 
@@ -117,6 +118,12 @@ def build_figure(rows: Sequence[Sequence[Panel]],
         ax = figure.add_axes([*corner / size, *(length, _BAR) / size],
                              label=f'scale_{i + 1}')
         _draw_bar(figure, ax, scale)
+
+    words = [text.get_text() for text in figure.findobj(Text)]
+    families = font_families(''.join(words))
+    if families != matplotlib.rcParams['font.family']:
+        for text in figure.findobj(Text):
+            text.set_family(families)
     return figure
 
 
@@ -158,8 +165,7 @@ def _fit_bar(scale: Scale, length: float) -> Scale:
     return replace(
         scale,
         ticks=ticks[kept] if ticks else [],
-        label=textwrap.fill(scale.label, max(6,
-                                             int(length / SMALL_CHARACTER))))
+        label=fill(scale.label, max(6, int(length / SMALL_CHARACTER))))
 
 
 def _fit(image: np.ndarray, shape: tuple[int, int]) -> tuple[int, int]:

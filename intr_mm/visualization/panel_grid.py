@@ -1,6 +1,7 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -41,6 +42,13 @@ class Panel:
     boxes: Sequence[tuple[tuple[float, float, float, float], str]] = ()
 
 
+def fill(text: str, width: int) -> str:
+    """Break text into lines of so many characters, of which a wide one, as
+    of Chinese, takes two."""
+    wide = ''.join(c + '\0' * (east_asian_width(c) in 'WF') for c in text)
+    return textwrap.fill(wide, width).replace('\0', '')
+
+
 class PanelGrid:
     """Where panels go: ``lines`` of (row, place in it, panels, whether
     headings stand above), and how far the bottom of each is below the top."""
@@ -57,8 +65,7 @@ class PanelGrid:
         # now that the height of a row is known
         per_row = [-(-len(row) // columns) for row in rows]
         self.labels = [
-            textwrap.fill(label, max(8,
-                                     int(lines * self.panel[1] / CHARACTER)))
+            fill(label, max(8, int(lines * self.panel[1] / CHARACTER)))
             for label, lines in zip(labels, per_row)
         ]
         more = max(label.count('\n') for label in self.labels)
@@ -111,7 +118,7 @@ class PanelGrid:
 
     def wrap(self, text: str, points: int) -> str:
         character = CHARACTER if points == 8 else SMALL_CHARACTER
-        return textwrap.fill(text, max(6, int(self.panel[0] / character)))
+        return fill(text, max(6, int(self.panel[0] / character)))
 
     def _height(self, panels, name, points):
         texts = [getattr(panel, name) for panel in panels]

@@ -320,6 +320,7 @@ def test_a_file_for_each_panel(tmp_path):
     np.testing.assert_array_equal(render(figure), before)
 
 
+@pytest.mark.filterwarnings('ignore:Glyph')
 def test_long_names_fit_a_file_system(tmp_path):
     """Of 255 bytes, where a character of these takes three."""
     names = ['白' * 80 + str(i) for i in range(6)]
