@@ -3,6 +3,7 @@ import csv
 import re
 from base64 import b64decode
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -364,6 +365,23 @@ def test_two_classes_side_by_side(visit):
     assert len(find(driver, '.panels canvas')) == 3
     find(driver, '.class input')[2].click()
     assert len(find(driver, '.panels canvas')) == 1
+
+
+@needs_browser
+def test_labels_of_saved_bars_stand_in_lines(visit, tmp_path):
+    driver = visit('#image=3&class=0&versus=1&head=1')
+    wait(driver, lambda: find(driver, '#save-svg'))
+    driver.execute_cdp_cmd('Browser.setDownloadBehavior',
+                           dict(behavior='allow', downloadPath=str(tmp_path)))
+    find(driver, '#save-svg')[0].click()
+    wait(driver, lambda: list(tmp_path.glob('*.svg')))
+    saved, = tmp_path.glob('*.svg')
+    figure = ElementTree.parse(saved).getroot()
+    rows = [(part.text, float(part.get('y') or 0)) for part in figure]
+    last = [y for text, y in rows if 'beyond' in (text or '')]
+    label = [y for text, y in rows if text == 'attention / uniform']
+    assert label and max(last) > max(label)
+    assert max(last) < float(figure.get('height'))
 
 
 @needs_browser

@@ -45,6 +45,7 @@ const Figure = (() => {
                         GAP + tallest + LINE, 'start', WIDTH]);
     });
     const y = GAP + tallest + 2.2 * LINE;
+    let below = 2.3 * LINE;
     [...bars.children].forEach((bar, i) => { // below a map and the difference
       const x = GAP + (i ? all.length - 1 : 1) * (WIDTH + GAP);
       const colors = element('canvas');
@@ -59,11 +60,15 @@ const Figure = (() => {
           tick.textContent, x + parseFloat(tick.style.left) / 100 * WIDTH,
           y + 1.3 * LINE, 'middle', WIDTH]);
       }
-      parts.texts.push([bar.querySelector('p').textContent, x + WIDTH / 2,
-                        y + 2.3 * LINE, 'middle', WIDTH]);
+      const label = bar.querySelector('p').textContent;
+      label.split('; ').forEach((line, i) => {
+        parts.texts.push([line, x + WIDTH / 2, y + (2.3 + i) * LINE, 'middle',
+                          WIDTH]);
+        below = Math.max(below, (2.3 + i) * LINE);
+      });
     });
     return {...parts, width: GAP + all.length * (WIDTH + GAP),
-            height: y + 2.3 * LINE + GAP};
+            height: y + below + GAP};
   }
 
   function toPNG({pictures, texts, width, height}) {
