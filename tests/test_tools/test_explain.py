@@ -173,7 +173,7 @@ def test_images_of_a_folder(explain, tmp_path, capsys):
             '--batch-size', 2)
     out = tmp_path / 'work_dirs/intr_demo/explain'
     assert [p.name
-            for p in sorted(out.iterdir())] == ['bird_0.png', 'bird_1.png']
+            for p in sorted(out.iterdir())] == ['bird_0.png', 'bird_2.png']
     assert 'Pictures of 2 images are in work_dirs/' in capsys.readouterr().out
 
 

@@ -86,7 +86,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num',
         type=number(1),
-        help='draw the first NUM images only (default: all; '
+        help='draw NUM images only, evenly spread (default: all; '
         f'{MOST_TOGETHER} in a gallery or of traits)')
     parser.add_argument(
         '--batch-size',
@@ -159,7 +159,7 @@ def choose_images(
         they were chosen.
     """
     if args.img is not None:
-        images = list_images(args.img)[:args.num]
+        images = some(list_images(args.img), args.num)
         return images, lambda image: image, unique_stems(images), []
     dataset = deepcopy(cfg.test_dataloader.dataset)
     for leaf in leaf_datasets(dataset):
@@ -184,9 +184,15 @@ def choose_images(
                 f"No image of the test data set shows '{words}': choose other "
                 '--classes.')
         print(f"{len(places)} of {len(dataset)} images show '{words}'.")
-    places = places[:args.num]
+    places = some(places, args.num)
     paths = [dataset.get_data_info(i).get('img_path', str(i)) for i in places]
     return places, dataset.get_data_info, unique_stems(paths), wanted
+
+
+def some(images: Sequence, number: int | None) -> Sequence:
+    """Evenly spread ones, as data are often sorted by class."""
+    places = spread(len(images), number or len(images))
+    return [images[i] for i in places]
 
 
 def explain(args: argparse.Namespace, inferencer: INTRInferencer,
@@ -257,7 +263,7 @@ def begin_report(args: argparse.Namespace, inferencer: INTRInferencer,
 def delete_where_maps_point(inferencer: INTRInferencer, images: Sequence,
                             fetch: Callable, number: int) -> tuple[dict, dict]:
     """What deletion says of evenly spread ones of the images."""
-    sample = [fetch(images[i]) for i in spread(len(images), number)]
+    sample = list(map(fetch, some(images, number)))
     return compare_deletion(
         inferencer.model,
         track(inferencer.preprocess(sample), 'Deleting', len(sample)))
