@@ -10,6 +10,9 @@ import intr_mm  # noqa: F401, registers the parts that tests build by name
 from .browser import CHROMEDRIVER, CHROMIUM
 from .tiny import ROOT, write_images
 
+# Workers of pytest share the cores.
+torch.set_num_threads(1)
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 REQUIRE_BROWSER = os.environ.get('REQUIRE_BROWSER', '') not in ('', '0')
 
 

@@ -140,7 +140,7 @@ def test_tools_give_the_same_figures(changes, images, tmp_path, run_tool,
     expected = run(tmp_path / 'here')
     monkeypatch.setattr('mmengine.device.utils.DEVICE', DEVICE.type)
     with other_device() as device:
-        assert run(tmp_path / 'there') == pytest.approx(expected, abs=.02)
+        assert run(tmp_path / 'there') == pytest.approx(expected, abs=.2)
         assert device.waits
 
 

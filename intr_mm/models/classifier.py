@@ -40,6 +40,8 @@ class INTRClassifier(ImageClassifier):
             :class:`INTRDataPreprocessor`.
         channels_last: Whether the backbone's weights lie channels-last in
             memory, which is faster for convolutions and computes the same.
+            Not done where a 1x1 convolution with strides has fewer than 16
+            channels, whose training PyTorch lets write beyond its memory.
         frozen: Which of ``'backbone'`` and ``'neck'`` are not trained and stay
             in eval mode.
         pad_after_backbone: Whether the backbone sees each image without the
@@ -80,7 +82,7 @@ class INTRClassifier(ImageClassifier):
             for request in test_cfg.values():
                 if request is not None:
                     self.head.check_request(**request)
-        if channels_last:
+        if channels_last and not _is_narrow(self.backbone):
             self.backbone.to(memory_format=torch.channels_last)
         self.frozen = tuple(frozen)
         for name in self.frozen:
@@ -431,3 +433,12 @@ class INTRClassifier(ImageClassifier):
         if isinstance(parts[0], Tensor):
             return torch.cat(parts)
         return tuple(torch.cat(maps) for maps in zip(*parts))
+
+
+def _is_narrow(backbone: nn.Module) -> bool:
+    """Whether training in channels-last would corrupt memory: so it is with
+    PyTorch 2.11 (oneDNN) on CPUs with AVX-512, by more than one thread."""
+    return any(
+        isinstance(part, nn.Conv2d) and part.kernel_size == (
+            1, 1) and part.stride != (1, 1) and part.in_channels < 16
+        for part in backbone.modules())

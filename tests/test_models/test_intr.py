@@ -257,3 +257,13 @@ def test_pooled_features_are_refused():
 def test_bad_head_arguments(changes, facts):
     with pytest.raises(ValueError, match=facts):
         tiny_head(**changes)
+
+
+@pytest.mark.parametrize('base_channels, laid', [(8, False), (16, True)])
+def test_narrow_backbones_are_not_channels_last(base_channels, laid):
+    """Training them so lets PyTorch corrupt memory."""
+    model = tiny_model(
+        backbone__base_channels=base_channels,
+        neck__in_channels=4 * base_channels)
+    weight = model.backbone.layer1[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == laid
