@@ -13,7 +13,7 @@ TOOL = 'analysis_tools/fit_temperature.py'
 def checkpoint(tmp_path_factory):
     # Far too sure of what it does not know.
     model = tiny_model(std=5)
-    torch.nn.init.normal_(model.head.presence_vector.weight, std=5)
+    torch.nn.init.normal_(model.head.presence_vector.weight, std=20)
     return save_model(model, tmp_path_factory.mktemp('weights') / 'tiny.pth')
 
 
