@@ -19,7 +19,8 @@ class Recorder(Hook):
             self.batches[runner.epoch] = (data_batch['inputs'][0], drawn)
 
 
-def batches(images, work_dir, **options):
+def run(images, work_dir, hook, **options):
+    """Train with a hook that watches."""
     runner = build_runner(
         images,
         work_dir,
@@ -27,9 +28,14 @@ def batches(images, work_dir, **options):
         val_evaluator=None,
         val_cfg=None,
         **options)
-    recorder = Recorder()
-    runner.register_hook(recorder)
+    runner.register_hook(hook)
     runner.train()
+    return runner
+
+
+def batches(images, work_dir, **options):
+    recorder = Recorder()
+    run(images, work_dir, recorder, **options)
     return recorder.batches
 
 
@@ -66,16 +72,8 @@ def test_another_seed_gives_other_batches(images, tmp_path):
 def train(images, work_dir, **options):
     """Weights after training, numbers of iterations whose gradients make a
     step, and what is logged."""
-    runner = build_runner(
-        images,
-        work_dir,
-        val_dataloader=None,
-        val_evaluator=None,
-        val_cfg=None,
-        **options)
     counted = StepCounter()
-    runner.register_hook(counted)
-    runner.train()
+    runner = run(images, work_dir, counted, **options)
     log, = work_dir.glob('*/*.log')
     return runner.model.state_dict(), counted.steps, log.read_text()
 
